@@ -1,0 +1,138 @@
+"""Stage 2 of RALM: seeds' clusters and a target user -> score (KDD 2019, eq. 2 and 9 to 11).
+
+`LookalikeModel` scores blocks: C candidates (their clusters) against B users. One fully connected layer with ReLU, shared
+by both towers, maps the universal embedding x in R^m to the look-alike embedding E in R^h.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from kinfolk.errors import OptionError
+from kinfolk.lookalike.attention import GlobalAttention, LocalAttention, masked_softmax
+
+EPSILON = 1e-6
+
+
+@dataclass(frozen=True)
+class LookalikeConfig:
+    """Shape and choices of the stage 2 model; the defaults are the `kinfolk` preset.
+
+    Args:
+        m: width of universal user embeddings x_u.
+        h: width of look-alike embeddings E_u.
+        k: clusters a candidate.
+        attention_size: inner width a of the global attention.
+        alpha, beta: weights of the global and the local cosine.
+        pooling: "attention", or "average": the mean of the seeds in place of both attentions.
+        activation: "relu" or "prelu" of the shared transform.
+        similarity: "cosine" (eq. 2) or "dot" (the wording of section 5.3).
+        learned_temperature: learn the sharpness of the local attention.
+        size_aware: add log(cluster size) to both attentions' logits.
+        learned_scale: `logit = exp(tau) * score + bias` instead of `logit = score`.
+        dropout: on the input of the transform, while training.
+    """
+
+    m: int = 128
+    h: int = 128
+    k: int = 20
+    attention_size: int = 64
+    alpha: float = 0.3
+    beta: float = 0.7
+    pooling: str = "attention"
+    activation: str = "relu"
+    similarity: str = "cosine"
+    learned_temperature: bool = True
+    size_aware: bool = False
+    learned_scale: bool = True
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        choices = {
+            "pooling": ("attention", "average"),
+            "activation": ("relu", "prelu"),
+            "similarity": ("cosine", "dot"),
+        }
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                raise OptionError(f"{name} is {getattr(self, name)!r}", f"use one of {', '.join(allowed)}")
+        if min(self.m, self.h, self.k, self.attention_size) < 1:
+            raise OptionError("m, h, k and attention_size must be at least 1", "give positive sizes")
+
+
+class LookalikeModel(nn.Module):
+    """See the module's docstring."""
+
+    def __init__(self, config: LookalikeConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.layer = nn.Linear(config.m, config.h)
+        self.activation = nn.PReLU() if config.activation == "prelu" else nn.ReLU()
+        self.dropout = nn.Dropout(config.dropout)
+        self.local = LocalAttention(config.h, config.learned_temperature)
+        self.global_ = GlobalAttention(config.h, config.attention_size)
+        scale = 2.3 if config.learned_scale else 0.0  # exp(2.3) = 10: cosines of +-0.1 then move the odds by e
+        self.log_scale = nn.Parameter(torch.tensor(scale), requires_grad=config.learned_scale)
+        self.bias = nn.Parameter(torch.tensor(0.0), requires_grad=config.learned_scale)
+
+    def transform(self, x: Float[Tensor, "*n m"]) -> Float[Tensor, "*n h"]:
+        """Look-alike embeddings E of universal embeddings x: the layer both towers share."""
+        out: Tensor = self.activation(self.layer(self.dropout(x)))
+        return out
+
+    def score(
+        self,
+        clusters: Float[Tensor, "c k h"],
+        sizes: Float[Tensor, "c k"],
+        users: Float[Tensor, "b h"],
+    ) -> Float[Tensor, "c b"]:
+        """Eq. 2 for every candidate and user: `alpha cos(E_u, E_global) + beta cos(E_u, E_local)`.
+
+        Args:
+            clusters: means of transformed seeds.
+            sizes: seeds in each cluster, 0 for padding.
+            users: transformed target users E_u.
+        """
+        valid = sizes > 0
+        if self.config.pooling == "average":
+            share = sizes / sizes.sum(-1, keepdim=True).clamp_min(1.0)
+            return self._similarity(users, torch.einsum("ck,ckh->ch", share, clusters))
+        from_size = torch.log(sizes.clamp_min(1.0)) if self.config.size_aware else torch.zeros_like(sizes)
+        total = torch.zeros(len(clusters), len(users), dtype=users.dtype, device=users.device)
+        if self.config.alpha:
+            weights = masked_softmax(self.global_.logits(clusters) + from_size, valid)
+            total = total + self.config.alpha * self._similarity(users, torch.einsum("ck,ckh->ch", weights, clusters))
+        if self.config.beta:
+            logits = self.local.logits(clusters, users) + from_size[:, None]
+            weights = masked_softmax(logits, valid[:, None].expand(logits.shape))
+            total = total + self.config.beta * self._local_similarity(users, clusters, weights)
+        return total
+
+    def logit(self, score: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+        """Log-odds of a click; its sigmoid is the `probability`. Ranks as `score` does."""
+        return torch.exp(self.log_scale) * score + self.bias
+
+    def _similarity(self, users: Tensor, crowd: Tensor) -> Tensor:
+        """users [b, h], crowd [c, h] -> [c, b]."""
+        if self.config.similarity == "dot":
+            return crowd @ users.T
+        return _unit(crowd) @ _unit(users).T
+
+    def _local_similarity(self, users: Tensor, clusters: Tensor, weights: Tensor) -> Tensor:
+        """cos(E_u, sum_j w_j E_s[j]) from k dot products and the Gram matrix, without an h-wide sum for each pair."""
+        if self.config.similarity == "dot":
+            return torch.einsum("cbk,ckh,bh->cb", weights, clusters, users)
+        along = torch.einsum("ckh,bh->cbk", clusters, _unit(users))
+        gram = clusters @ clusters.transpose(1, 2)
+        square = torch.einsum("cbk,cbk->cb", weights @ gram, weights)
+        return (weights * along).sum(-1) / torch.sqrt(square.clamp_min(0.0) + EPSILON**2)
+
+
+def _unit(x: Tensor) -> Tensor:
+    """Rows of length one; a zero row stays zero, with a finite gradient."""
+    return x * torch.rsqrt((x * x).sum(-1, keepdim=True) + EPSILON**2)
+
