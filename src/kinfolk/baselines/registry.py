@@ -1,4 +1,5 @@
-"""What is compared, by name: `names(group, protocol)` and `make(name, seed, ...)`. Nothing is imported before it is made.
+"""What is compared, by name: `names(group, protocol)` and `make(name, seed, ...)`; a method's module is imported when
+it is made.
 
 To add a method: write a class with the interface of `method.py` whose constructor takes `name` and `seed` by keyword,
 plus what its row gives in `options` and asks for in `needs`; then add a row to `ROWS`.
