@@ -1,8 +1,8 @@
 """The training data of stage 2, free of leaks by construction: `Campaign` (docs: leakage).
 
-Seeds come from the second of three windows, samples from the third. A sample whose user clicked the candidate before the
-third window is dropped, whatever its label. Every vector is as of the start of the third window and of a history from
-which the candidate was removed; the candidate's own id is an input nowhere.
+Seeds come from the second of three windows, samples from the third. A sample whose user clicked the candidate before
+the third window is dropped, whatever its label. Every vector is as of the start of the third window and of a history
+from which the candidate was removed; the candidate's own id is an input nowhere.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class Campaign:
         user: int32[P] user of every sample.
         label: int8[P], 1 = clicked.
         targets: float32[P, m] universal embeddings of the samples' users, likewise.
-        known: int64, sorted keys candidate * n_users + user of every pair with a click up to the end of the third window:
-            who must not serve as a negative.
+        known: int64, sorted keys candidate * n_users + user of every pair with a click up to the end of the third
+            window: who must not serve as a negative.
         n_users: users of the log.
         dropped: samples dropped because their user clicked the candidate before the third window, by label.
     """
@@ -81,9 +81,7 @@ class CampaignConfig:
     negatives: int = 4
 
 
-def build_campaign(
-    view: View, windows: Windows, embedder: Embedder, config: CampaignConfig, *, seed: int
-) -> Campaign:
+def build_campaign(view: View, windows: Windows, embedder: Embedder, config: CampaignConfig, *, seed: int) -> Campaign:
     """Draw candidates, seeds and samples from `view` (which must not reach beyond `windows.until`).
 
     Raises:

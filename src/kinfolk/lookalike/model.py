@@ -1,67 +1,19 @@
 """Stage 2 of RALM: seeds' clusters and a target user -> score (KDD 2019, eq. 2 and 9 to 11).
 
-`LookalikeModel` scores blocks: C candidates (their clusters) against B users. One fully connected layer with ReLU, shared
-by both towers, maps the universal embedding x in R^m to the look-alike embedding E in R^h.
+`LookalikeModel` scores blocks: C candidates (their clusters) against B users. One fully connected layer with ReLU,
+shared by both towers, maps the universal embedding x in R^m to the look-alike embedding E in R^h.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from kinfolk.errors import OptionError
 from kinfolk.lookalike.attention import GlobalAttention, LocalAttention, masked_softmax
+from kinfolk.lookalike.config import LookalikeConfig
 
 EPSILON = 1e-6
-
-
-@dataclass(frozen=True)
-class LookalikeConfig:
-    """Shape and choices of the stage 2 model; the defaults are the `kinfolk` preset.
-
-    Args:
-        m: width of universal user embeddings x_u.
-        h: width of look-alike embeddings E_u.
-        k: clusters a candidate.
-        attention_size: inner width a of the global attention.
-        alpha, beta: weights of the global and the local cosine.
-        pooling: "attention", or "average": the mean of the seeds in place of both attentions.
-        activation: "relu" or "prelu" of the shared transform.
-        similarity: "cosine" (eq. 2) or "dot" (the wording of section 5.3).
-        learned_temperature: learn the sharpness of the local attention.
-        size_aware: add log(cluster size) to both attentions' logits.
-        learned_scale: `logit = exp(tau) * score + bias` instead of `logit = score`.
-        dropout: on the input of the transform, while training.
-    """
-
-    m: int = 128
-    h: int = 128
-    k: int = 20
-    attention_size: int = 64
-    alpha: float = 0.3
-    beta: float = 0.7
-    pooling: str = "attention"
-    activation: str = "relu"
-    similarity: str = "cosine"
-    learned_temperature: bool = True
-    size_aware: bool = False
-    learned_scale: bool = True
-    dropout: float = 0.0
-
-    def __post_init__(self) -> None:
-        choices = {
-            "pooling": ("attention", "average"),
-            "activation": ("relu", "prelu"),
-            "similarity": ("cosine", "dot"),
-        }
-        for name, allowed in choices.items():
-            if getattr(self, name) not in allowed:
-                raise OptionError(f"{name} is {getattr(self, name)!r}", f"use one of {', '.join(allowed)}")
-        if min(self.m, self.h, self.k, self.attention_size) < 1:
-            raise OptionError("m, h, k and attention_size must be at least 1", "give positive sizes")
 
 
 class LookalikeModel(nn.Module):
@@ -135,4 +87,3 @@ class LookalikeModel(nn.Module):
 def _unit(x: Tensor) -> Tensor:
     """Rows of length one; a zero row stays zero, with a finite gradient."""
     return x * torch.rsqrt((x * x).sum(-1, keepdim=True) + EPSILON**2)
-
