@@ -1,0 +1,266 @@
+"""How every column is read and what may be wrong with it: expressions that count bad rows, and the row to show.
+
+A `Plan` is built per table from the schema and the table's types; all bad rows are counted in one streaming
+pass and, only if there are any, `run` looks up the first one.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+import numpy as np
+import polars as pl
+
+from kinfolk.data.source import Table, readable
+from kinfolk.errors import DataError
+from kinfolk.schema import Categorical, Continuous, Field, MultiCategorical, Schema
+
+UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
+"""Schema.time_unit -> ticks a second."""
+
+_ROW = "__row__"
+_FLOAT32_MAX = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True)
+class Check:
+    """bad: bool over the raw rows; problem: text, `{value}` is the raw value of the first bad row."""
+
+    column: str
+    bad: pl.Expr
+    problem: str
+    remedy: str
+
+
+@dataclass
+class Plan:
+    """select: the columns as kinfolk reads them, under their names in the schema; checks: in order of importance."""
+
+    table: Table
+    select: list[pl.Expr] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)
+
+    @property
+    def frame(self) -> pl.LazyFrame:
+        """The columns kinfolk uses."""
+        return self.table.frame.select(self.select)
+
+
+def run(table: Table, checks: Sequence[Check], counts: Sequence[int]) -> None:
+    """Raise for the first check whose count of bad rows is not 0, naming its first row (1 = first data row)."""
+    for check, count in zip(checks, counts, strict=True):
+        if count:
+            with readable(table.name):
+                first = table.frame.with_row_index(_ROW, offset=1).filter(check.bad).select(_ROW, check.column).head(1)
+                row, value = first.collect().row(0)
+            more = "" if count == 1 else f" (and {count - 1} more rows)"
+            where = f"in {table.name}, row {row}, column {check.column!r}{more}"
+            raise DataError(f"{check.problem.format(value=repr(value))}, {where}", check.remedy)
+
+
+def counted(checks: Sequence[Check]) -> list[pl.Expr]:
+    """One aggregate a check: how many rows are bad."""
+    return [c.bad.fill_null(False).sum().alias(f"__bad_{i}__") for i, c in enumerate(checks)]
+
+
+def need(table: Table, names: Iterable[str], key: str) -> None:
+    """Raise DataError if a column is missing; `key` says where the schema names it."""
+    for name in names:
+        if name not in table.columns:
+            near = close(name, table.columns)
+            hint = (
+                f"rename {near!r} to {name!r}, or name it in the schema ({key})"
+                if near
+                else _no_match(table, name, key)
+            )
+            raise DataError(f"{table.name} has no column {name!r} (it has {_listed(table.columns)})", hint)
+
+
+def close(name: str, columns: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The column most like `name`, if any is alike."""
+    lower = {c.lower(): c for c in columns}
+    found = difflib.get_close_matches(name.lower(), list(lower), n=1, cutoff=cutoff)
+    return lower[found[0]] if found else None
+
+
+def _no_match(table: Table, name: str, key: str) -> str:
+    only = next(iter(table.columns), "")
+    for separator, called in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
+        if table.text and len(table.columns) == 1 and separator in only:
+            return f"its values seem to be separated by {called}: write it with commas"
+    return f"add the column {name!r}, or name another in the schema ({key})"
+
+
+def _listed(names: Iterable[str]) -> str:
+    names = list(names)
+    return ", ".join(names[:12]) + (f", ... {len(names) - 12} more" if len(names) > 12 else "")
+
+
+def id_column(plan: Plan, name: str, as_text: bool) -> None:
+    """A column of outside ids: integers or text, never missing. as_text: read integers as text."""
+    dtype, col = plan.table.columns[name], pl.col(name)
+    if dtype.is_integer() and not as_text:
+        expr = col.cast(pl.Int64)
+    elif dtype.is_integer() or dtype in (pl.String, pl.Categorical, pl.Enum):
+        text = col.cast(pl.String)
+        expr = pl.when(text != "").then(text)
+    else:
+        _wrong_type(plan.table, name, "whole numbers or text", "write the ids as whole numbers or text")
+    plan.select.append(expr.alias(name))
+    plan.checks.append(Check(name, expr.is_null(), "the id is missing", "give every row an id, or leave the row out"))
+
+
+def is_signed_integer(dtype: pl.DataType) -> bool:
+    """Whether ids of this type can stay integers (int64 holds them all)."""
+    return dtype.is_integer() and dtype not in (pl.UInt64, pl.Int128, pl.UInt128)
+
+
+def number(plan: Plan, name: str) -> tuple[pl.Expr, list[Check]]:
+    """Float64 of a numeric or text column (NaN = missing = null), with checks for what is not a finite number."""
+    dtype, col = plan.table.columns[name], pl.col(name)
+    checks = []
+    if dtype.is_numeric() or dtype == pl.Boolean or dtype == pl.Null:
+        expr = col.cast(pl.Float64)
+    elif dtype in (pl.String, pl.Categorical, pl.Enum):
+        text = col.cast(pl.String).str.strip_chars()
+        expr = pl.when(text != "").then(text).cast(pl.Float64, strict=False)
+        bad = (text != "") & expr.is_null()
+        checks.append(Check(name, bad, "{value} is not a number", "write a plain number, or leave it empty if missing"))
+    else:
+        _wrong_type(plan.table, name, "numbers", "write it as numbers")
+    infinite = expr.is_not_nan() & (expr.abs() > _FLOAT32_MAX)
+    checks.append(
+        Check(name, infinite, "{value} is infinite or too large", "write a finite number, or leave it empty if missing")
+    )
+    return expr.fill_nan(None), checks
+
+
+def text(dtype: pl.DataType, name: str) -> pl.Expr:
+    """String of a scalar column; an empty text or NaN is missing."""
+    col = pl.col(name)
+    if dtype.is_float():
+        col = col.fill_nan(None)
+    as_text = col.cast(pl.String)
+    return pl.when(as_text != "").then(as_text).alias(name)
+
+
+def field_column(plan: Plan, f: Field) -> None:
+    """The column of a field, added to the plan."""
+    dtype = plan.table.columns[f.name]
+    match f:
+        case Continuous():
+            expr, checks = number(plan, f.name)
+            if f.log:
+                remedy = "values of a field with log = true are counts: make them >= 0, or set log = false"
+                checks.append(Check(f.name, expr < 0, "{value} is negative", remedy))
+            plan.checks.extend(checks)
+            plan.select.append(expr.alias(f.name))
+        case MultiCategorical():
+            plan.select.append(_lists(plan.table, f, dtype))
+        case Categorical():
+            if dtype.is_nested() or dtype == pl.Binary:
+                remedy = f'declare {f.name!r} as kind = "multicategorical"' if _is_list(dtype) else "write it as text"
+                _wrong_type(plan.table, f.name, "one value a row", remedy)
+            plan.select.append(text(dtype, f.name))
+
+
+def _is_list(dtype: pl.DataType) -> bool:
+    return isinstance(dtype, pl.List | pl.Array)
+
+
+def _lists(table: Table, f: MultiCategorical, dtype: pl.DataType) -> pl.Expr:
+    col = pl.col(f.name)
+    if isinstance(dtype, pl.Array):
+        col = col.arr.to_list()
+    if isinstance(dtype, pl.List | pl.Array):
+        inner = dtype.inner if isinstance(dtype.inner, pl.DataType) else dtype.inner()
+        if inner.is_nested():
+            _wrong_type(table, f.name, "lists of plain values", "flatten it")
+        lists = col.list.eval(text(inner, ""))
+    elif dtype.is_nested() or dtype == pl.Binary:
+        _wrong_type(table, f.name, "lists, or text joined by a separator", "write it as a list column")
+    else:
+        lists = col.cast(pl.String).str.split(f.separator).list.eval(text(pl.String(), ""))
+    return lists.list.drop_nulls().list.head(f.max_length).alias(f.name)
+
+
+def time_column(plan: Plan, name: str, unit: str) -> pl.Expr:
+    """Seconds since 1970 UTC, Float64, added to the plan: from numbers in `unit`, ISO 8601 text, dates or datetimes."""
+    dtype, col = plan.table.columns[name], pl.col(name)
+    if isinstance(dtype, pl.Datetime):
+        ticks = UNITS[dtype.time_unit or "us"]
+        expr = col.dt.epoch(dtype.time_unit or "us").cast(pl.Float64) / ticks
+    elif dtype == pl.Date:
+        expr = col.cast(pl.Datetime("us")).dt.epoch("us").cast(pl.Float64) / 1e6
+    elif dtype == pl.String and not _numeric_text(plan.table, name):
+        expr = _iso(col)
+        bad = col.str.strip_chars().str.len_chars().gt(0) & expr.is_null()
+        remedy = "write ISO 8601 (2024-05-01T12:00:00) or a number in time_unit"
+        plan.checks.append(Check(name, bad, "{value} is not a time", remedy))
+    else:
+        if dtype.is_temporal():
+            _wrong_type(plan.table, name, "moments", "write numbers, ISO 8601 text or datetimes")
+        expr, checks = number(plan, name)
+        plan.checks.extend(checks)
+        expr = expr / UNITS[unit]
+    plan.checks.append(
+        Check(name, expr.is_null(), "the time is missing", "give every row a time, or leave the row out")
+    )
+    plan.select.append(expr.alias(name))
+    return expr
+
+
+def _numeric_text(table: Table, name: str) -> bool:
+    with readable(table.name):
+        head = table.frame.select(pl.col(name).drop_nulls().str.strip_chars()).head(1).collect()
+    return head.height > 0 and head.select(pl.col(name).cast(pl.Float64, strict=False)).item() is not None
+
+
+def _iso(col: pl.Expr) -> pl.Expr:
+    text = col.str.strip_chars().str.replace(r"^(\d{4}-\d\d-\d\d) ", "${1}T").str.replace(r"(?i)\s*(z|utc)$", "+00:00")
+    zoned = text.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%z", time_unit="us", time_zone="UTC", strict=False)
+    plain = [
+        text.str.to_datetime(form, time_unit="us", strict=False).dt.replace_time_zone("UTC")
+        for form in ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d")
+    ]
+    return pl.coalesce(zoned, *plain).dt.epoch("us").cast(pl.Float64) / 1e6
+
+
+def label_column(plan: Plan, name: str) -> pl.Expr:
+    """Int8 0 or 1, added to the plan; text may also be true/false."""
+    dtype, col = plan.table.columns[name], pl.col(name)
+    if dtype == pl.String:
+        lower = col.str.strip_chars().str.to_lowercase()
+        col = lower.replace({"true": "1", "false": "0"})
+    elif not (dtype.is_numeric() or dtype == pl.Boolean):
+        _wrong_type(plan.table, name, "0 or 1", "write 1 for a click, 0 for none")
+    expr = col.cast(pl.Float64, strict=False)
+    bad = ~expr.is_in([0.0, 1.0]).fill_null(False)
+    remedy = f"write 1 for a click, 0 for none, or name another column in the schema (columns.label is {name!r})"
+    plan.checks.append(Check(name, bad, "the label is {value}, not 0 or 1", remedy))
+    plan.select.append(expr.cast(pl.Int8, strict=False).alias(name))
+    return expr
+
+
+def _wrong_type(table: Table, name: str, wanted: str, remedy: str) -> NoReturn:
+    raise DataError(f"column {name!r} of {table.name} holds {table.columns[name]}, not {wanted}", remedy)
+
+
+def unit_problem(table: Table, schema: Schema, median: float) -> DataError | None:
+    """The error to raise where the median time lies outside 1990 to 2100, saying which unit would fit."""
+    low, high = 631_152_000.0, 4_102_444_800.0
+    if low <= median <= high:
+        return None
+    name = schema.columns.time
+    fits = [u for u, per in UNITS.items() if low <= median * UNITS[schema.time_unit] / per <= high]
+    when = "before 1990" if median < low else "after 2100"
+    if fits and (table.columns[name].is_numeric() or table.columns[name] == pl.String):
+        remedy = f'set time_unit = "{fits[0]}" in the schema'
+    else:
+        remedy = "name the right column (columns.time), or say that times are not real (check_times=False)"
+    return DataError(
+        f'times in column {name!r} of {table.name}, read as "{schema.time_unit}", have their median {when}', remedy
+    )

@@ -1,0 +1,114 @@
+"""Where a table comes from: a path (parquet, csv, tsv, jsonl; csv and jsonl also compressed) or a polars frame.
+
+Text files are read as text: `007` stays `007`, and what does not parse is reported with its row. Files are
+scanned lazily; only `.xz`, `.bz2` and compressed jsonl are decompressed into memory first.
+"""
+
+from __future__ import annotations
+
+import bz2
+import glob
+import gzip
+import lzma
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from kinfolk.errors import DataError
+
+TableSource = str | Path | pl.DataFrame | pl.LazyFrame
+"""What `read_tables` accepts as a table."""
+
+_FORMATS = {
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+}
+_UNPACK: dict[str, Callable[[bytes], bytes]] = {".gz": gzip.decompress, ".xz": lzma.decompress, ".bz2": bz2.decompress}
+_SUFFIXES = ", ".join(_FORMATS)
+
+
+@dataclass(frozen=True)
+class Table:
+    """name: for messages (the file's name); frame: its raw columns; text: the file has no types (csv)."""
+
+    name: str
+    frame: pl.LazyFrame
+    columns: dict[str, pl.DataType]
+    text: bool = False
+
+
+def open_table(source: TableSource, role: str, texts: tuple[str, ...] = (), numbers: tuple[str, ...] = ()) -> Table:
+    """A table, unread but for its header.
+
+    Args:
+        source: a path (may be a glob) or a polars frame.
+        role: "events", "users" or "items": names a frame in messages.
+        texts, numbers: columns that are text resp. real numbers, where jsonl has to guess a type from its first rows.
+
+    Raises:
+        DataError: no such file, unknown suffix, empty, truncated or unreadable.
+    """
+    if isinstance(source, pl.DataFrame | pl.LazyFrame):
+        name, frame, text = f"the {role} table", source.lazy(), False
+    elif isinstance(source, str | Path):
+        path = Path(source)
+        name, text = path.name, False
+        with readable(name):
+            frame, text = _scan(path, texts, numbers)
+    else:
+        raise DataError(f"{role} is a {type(source).__name__}", "give a path or a polars DataFrame or LazyFrame")
+    with readable(name):
+        columns = dict(frame.collect_schema())
+    return Table(name, frame, columns, text)
+
+
+@contextmanager
+def readable(name: str) -> Iterator[None]:
+    """Turn what readers raise on a damaged file into a DataError that names the file."""
+    try:
+        yield
+    except pl.exceptions.NoDataError as e:
+        raise DataError(f"{name} is empty", "give a file with a header and at least one row") from e
+    except (pl.exceptions.PolarsError, OSError, EOFError, lzma.LZMAError, zlib.error, ValueError) as e:
+        first = str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__
+        raise DataError(
+            f"{name} cannot be read ({first})", "is it complete and what its suffix says? write or fetch it again"
+        ) from e
+
+
+def _scan(path: Path, texts: tuple[str, ...], numbers: tuple[str, ...]) -> tuple[pl.LazyFrame, bool]:
+    suffixes = [s.lower() for s in path.suffixes]
+    packed = suffixes.pop() if suffixes and suffixes[-1] in _UNPACK else ""
+    kind = _FORMATS.get(suffixes[-1] if suffixes else "")
+    if kind is None or (packed and kind == "parquet"):
+        raise DataError(
+            f"{path.name} has the suffix {''.join(path.suffixes[-2:])!r}",
+            f"give a file ending in one of {_SUFFIXES} (text files also with .gz, .xz, .bz2)",
+        )
+    if not (glob.glob(str(path)) if glob.has_magic(str(path)) else path.is_file()):
+        raise DataError(f"{path}: no such file", "check the path")
+    if not glob.has_magic(str(path)) and path.stat().st_size == 0:
+        raise DataError(f"{path.name} is empty", "give a file with a header and at least one row")
+    if kind == "parquet":
+        return pl.scan_parquet(path), False
+    if kind == "jsonl":
+        return _scan_jsonl(_UNPACK[packed](path.read_bytes()) if packed else path, texts, numbers), False
+    separator = "\t" if kind == "tsv" else ","
+    if packed in ("", ".gz"):
+        return pl.scan_csv(path, infer_schema=False, separator=separator), True
+    return pl.read_csv(_UNPACK[packed](path.read_bytes()), infer_schema=False, separator=separator).lazy(), True
+
+
+def _scan_jsonl(source: bytes | Path, texts: tuple[str, ...], numbers: tuple[str, ...]) -> pl.LazyFrame:
+    found = pl.scan_ndjson(source).collect_schema()
+    wanted: dict[str, pl.DataType] = {n: pl.String() for n in texts if n in found and not found[n].is_nested()}
+    wanted |= {n: pl.Float64() for n in numbers if n in found and found[n].is_integer()}
+    return pl.scan_ndjson(source, schema_overrides=wanted)
