@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kinfolk.lookalike.campaign import Campaign
-from kinfolk.lookalike.clusters import kmeans_many
+from kinfolk.lookalike.clusters_many import kmeans_many
 from kinfolk.lookalike.config import TrainingConfig
 from kinfolk.lookalike.model import LookalikeModel
 

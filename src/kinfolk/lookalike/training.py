@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from time import perf_counter
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from kinfolk.errors import DataError
 from kinfolk.lookalike.campaign import Campaign
-from kinfolk.lookalike.checkpoint import Checkpoint
 from kinfolk.lookalike.clustered import ClusteredSeeds, cluster_seeds
 from kinfolk.lookalike.config import LookalikeConfig, TrainingConfig
 from kinfolk.lookalike.model import LookalikeModel
+from kinfolk.nn.checkpoint import Checkpoint
 
 Progress = Callable[[dict[str, float]], None]
 
@@ -57,7 +58,8 @@ def train_lookalike(
     learned = [p for p in model.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(learned, lr=config.lr, weight_decay=config.weight_decay)
     fit_rows, held_rows = _split(campaign, config, seed)
-    state = Checkpoint(checkpoint, model, optimiser, {"stage": "lookalike", "seed": seed, "samples": len(campaign)})
+    run = {"seed": seed, "samples": len(campaign), "model": asdict(model.config), "training": asdict(config)}
+    state = Checkpoint(checkpoint, "lookalike", model, optimiser, run)
     rows, best = state.resume() if resume else ([], None)
     epoch = len(rows)
     clustered: ClusteredSeeds | None = None
@@ -77,7 +79,7 @@ def train_lookalike(
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]  # torch's own annotation is missing
             optimiser.step()
-            loss_sum += float(loss) * len(batch)
+            loss_sum += float(loss.detach()) * len(batch)
             weight += len(batch)
             if on_progress and (step % 10 == 0 or step == steps - 1):
                 rate = weight / (perf_counter() - started)
@@ -120,21 +122,27 @@ def batch_loss(
         labels = torch.from_numpy(campaign.label[batch].astype(np.float32)).to(device)
         own = scores[mine, torch.arange(len(batch), device=device)]
         return nn.functional.binary_cross_entropy_with_logits(model.logit(own), labels)
-    return _in_batch_softmax(model.logit(scores), campaign, candidates, batch, mine)
+    return in_batch_softmax(
+        model.logit(scores),
+        mine,
+        torch.from_numpy(campaign.is_known(candidates[:, None], campaign.user[batch][None])).to(device),
+    )
 
 
-def _in_batch_softmax(
-    logits: Tensor, campaign: Campaign, candidates: NDArray[np.int64], batch: NDArray[np.int64], mine: Tensor
-) -> Tensor:
-    """Each sample's user against the batch's other users, and its candidate against the batch's other candidates.
+def in_batch_softmax(
+    logits: Float[Tensor, "c b"], mine: Int[Tensor, b], known: Bool[Tensor, "c b"]
+) -> Float[Tensor, ""]:
+    """Cross entropy of each clicked sample, half against the batch's other users, half against its other candidates.
 
-    Pairs with a click are no negatives; a seed among the users is masked like any other who clicked (rule 2).
+    Args:
+        logits: of every candidate for every user of the batch.
+        mine: row of each user's own, clicked candidate.
+        known: pairs with a click: no negatives. A seed among the users is masked like any other who clicked.
     """
-    known = torch.from_numpy(campaign.is_known(candidates[:, None], campaign.user[batch][None])).to(logits.device)
-    own = logits[mine, torch.arange(len(batch), device=logits.device)]
-    masked = logits.masked_fill(known, -torch.inf)
-    over_users = torch.logaddexp(own, torch.logsumexp(masked, 1)[mine])
-    over_candidates = torch.logaddexp(own, torch.logsumexp(masked, 0))
+    own = logits[mine, torch.arange(len(mine), device=logits.device)]
+    others = logits.masked_fill(known, -torch.inf)
+    over_users = torch.logaddexp(own, torch.logsumexp(others, 1)[mine])
+    over_candidates = torch.logaddexp(own, torch.logsumexp(others, 0))
     return (0.5 * (over_users + over_candidates) - own).mean()
 
 

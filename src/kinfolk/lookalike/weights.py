@@ -1,7 +1,7 @@
 """Stage 2 as plain arrays: what serving needs of a trained `LookalikeModel`, without torch.
 
-`Weights.transform` gives E_u, `Weights.queries` the v = W_l E_u of the fused scorer, `Weights.snapshot` turns seeds into
-clusters ready to score.
+`Weights.transform` gives E_u, `Weights.queries` the v = W_l E_u of the fused scorer, `Weights.snapshot` turns seeds
+into clusters ready to score.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinfolk.errors import BundleError, TooFewSeedsError
-from kinfolk.lookalike.clusters import kmeans, kmeans_many
+from kinfolk.lookalike.clusters import kmeans
+from kinfolk.lookalike.clusters_many import kmeans_many
 from kinfolk.lookalike.config import LookalikeConfig
 from kinfolk.lookalike.score import Index
 
