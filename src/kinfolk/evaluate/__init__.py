@@ -1,0 +1,1 @@
+"""Receives a log and methods, hands on scores of every candidate, tables with intervals, and a report."""
