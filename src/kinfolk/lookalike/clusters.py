@@ -1,0 +1,170 @@
+"""k-means of one big set: seeds of one candidate, up to millions of points (many small sets: `clusters_many`).
+
+k-means++ start, Lloyd's steps in float32 with float64 sums. Points are cut into a fixed number of lanes whose sums are
+added in order: the result is the same bits for the same seed whatever the number of threads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinfolk.errors import DataError, OptionError
+from kinfolk.lookalike import lloyd
+from kinfolk.lookalike.threads import ranges, spread
+
+LANES = 32  # also the most threads one set can use
+_LANE_ROWS = 2048  # smaller lanes cost more in bookkeeping than they give
+
+
+@dataclass(frozen=True)
+class Clustering:
+    """k clusters of one set of n points; clusters that hold points come first.
+
+    Args:
+        centroids: float32[k, d], the mean of the cluster's points; zero where not valid.
+        sizes: int64[k], the number of points, sum n.
+        assignment: int32[n], the cluster of every point.
+        inertia: sum of squared distances of the points to their centroids.
+        valid: bool[k], False for padding: fewer points, or fewer distinct points, than k.
+    """
+
+    centroids: NDArray[np.float32]
+    sizes: NDArray[np.int64]
+    assignment: NDArray[np.int32]
+    inertia: float
+    valid: NDArray[np.bool_]
+
+
+def kmeans(
+    x: NDArray[np.float32],
+    k: int,
+    *,
+    seed: int,
+    iterations: int = 25,
+    tolerance: float = 1e-4,
+    start: NDArray[np.float32] | None = None,
+    sample_limit: int | None = None,
+    threads: int | None = None,
+) -> Clustering:
+    """Cluster one set of points.
+
+    With n <= k every point is its own centroid, in order. An empty cluster is given the point farthest from its
+    centroid. Every centroid returned is the mean of the points assigned to it.
+
+    Args:
+        x: float32[n, d] points.
+        k: number of clusters.
+        seed: same points and seed, same result to the bit.
+        iterations: the most Lloyd steps.
+        tolerance: stop when a step lowers the inertia by less than this share of it.
+        start: float32[k, d] centroids to start from (those of the last run); rows of zeros are filled by k-means++.
+        sample_limit: take the steps on at most so many points, spread evenly over x, then assign all of them once.
+        threads: None is one a core.
+
+    Raises:
+        DataError: NaN, infinite or larger than 1e15.
+        OptionError: k, iterations, sample_limit or threads below 1; x or start of another shape.
+    """
+    points = np.ascontiguousarray(x, np.float32)
+    check_options(k, iterations, sample_limit)
+    if points.ndim != 2:
+        raise OptionError(f"points have shape {points.shape}, expected [n, d]", "give one vector a row")
+    n, d = points.shape
+    rows = np.arange(n)
+    check_points(lloyd.bad_row(points, rows))
+    centroids = np.zeros((k, d), np.float32) if start is None else np.array(start, np.float32, order="C")
+    check_start(centroids, (k, d))
+    if n <= k:
+        return _own(points, k)
+    state = lloyd.generator(seed % 2**64, 0)
+    made = lloyd.start(points, rows, centroids, state)
+    if sample_limit is not None and n > sample_limit:
+        _steps(points, lloyd.sample(rows, sample_limit, state), centroids[:made], iterations, tolerance, threads)
+        iterations = 1
+    assignment, sizes = _steps(points, rows, centroids[:made], iterations, tolerance, threads)
+    counts = np.zeros(k, np.int64)
+    counts[:made] = sizes
+    used = lloyd.compact(centroids, counts, assignment)
+    inertia = sum(
+        spread(
+            lambda lane: lloyd.inertia_of(points, rows[slice(*lane)], centroids, assignment[slice(*lane)]),
+            _lanes(n),
+            threads,
+        )
+    )
+    return Clustering(centroids, counts, assignment, float(inertia), np.arange(k) < used)
+
+
+def _steps(
+    points: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    centroids: NDArray[np.float32],
+    iterations: int,
+    tolerance: float,
+    threads: int | None,
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Lloyd's steps, changing `centroids` in place; returns assignment int32[n] and sizes int64[k] of the last one."""
+    n, (k, d) = len(rows), centroids.shape
+    assignment, distance = np.empty(n, np.int32), np.empty(n, np.float32)
+    lanes = _lanes(n)
+    before = -1.0  # none yet
+    for _ in range(iterations):
+        sums, counts = np.zeros((len(lanes), k, d)), np.zeros((len(lanes), k), np.int64)
+
+        def step(lane: int, sums: NDArray[np.float64] = sums, counts: NDArray[np.int64] = counts) -> float:
+            part = slice(*lanes[lane])
+            return float(
+                lloyd.assign(points, rows[part], centroids, assignment[part], distance[part], sums[lane], counts[lane])
+            )
+
+        inertia = sum(spread(step, range(len(lanes)), threads))
+        total, sizes = sums.sum(axis=0), counts.sum(axis=0)
+        refilled = lloyd.refill(points, rows, assignment, distance, total, sizes)
+        lloyd.move(centroids, total, sizes)
+        if not refilled and before >= 0 and before - inertia <= tolerance * before:
+            break
+        before = inertia
+    return assignment, sizes
+
+
+def _lanes(n: int) -> list[tuple[int, int]]:
+    return ranges(n, min(LANES, -(-n // _LANE_ROWS)))
+
+
+def _own(points: NDArray[np.float32], k: int) -> Clustering:
+    n, d = points.shape
+    centroids = np.zeros((k, d), np.float32)
+    centroids[:n] = points
+    valid = np.arange(k) < n
+    return Clustering(centroids, valid.astype(np.int64), np.arange(n, dtype=np.int32), 0.0, valid)
+
+
+def check_options(k: int, iterations: int, sample_limit: int | None) -> None:
+    """Raises OptionError where one is below 1."""
+    for name, value in (("k", k), ("iterations", iterations), ("sample_limit", sample_limit)):
+        if value is not None and value < 1:
+            raise OptionError(f"{name} is {value}, expected at least 1", f"give a positive {name}")
+
+
+def check_points(bad: int) -> None:
+    """Raises DataError where `bad` names a point that cannot be clustered."""
+    if bad >= 0:
+        raise DataError(
+            f"point {bad} of those to cluster holds NaN, infinity or a number beyond 1e15",
+            "check the embeddings it comes from; a training run that diverged makes such numbers",
+        )
+
+
+def check_start(start: NDArray[np.float32], shape: tuple[int, ...]) -> None:
+    """Raises OptionError for centroids of another shape, DataError for centroids that are not finite."""
+    if start.shape != shape:
+        raise OptionError(
+            f"start has shape {start.shape}, expected {shape}", "start from centroids of the same k and width"
+        )
+    if not np.isfinite(start).all():
+        raise DataError(
+            "start holds NaN or infinity", "start from the centroids of a finished clustering, or from None"
+        )
