@@ -65,29 +65,40 @@ def fit_als(clicks: sp.csr_matrix, config: AlsConfig, seed: int) -> Als:
     items = (np.random.default_rng(seed).random((clicks.shape[1], config.factors)) * 0.01).astype(np.float32)
     users = np.zeros((clicks.shape[0], config.factors), np.float32)
     for _ in range(config.iterations):
-        users = solve_rows(by_user, items, config)
-        items = solve_rows(by_item, users, config)
+        users = HalfSweep.given(items, config).solve(by_user)
+        items = HalfSweep.given(users, config).solve(by_item)
     return Als(users, items, config)
 
 
-def solve_rows(clicks: sp.csr_matrix, other: NDArray[np.float32], config: AlsConfig) -> NDArray[np.float32]:
-    """Half a sweep: the exact minimum over the rows' factors, the other side's being given.
+@dataclass(frozen=True)
+class HalfSweep:
+    """The exact minimum over one side's factors, the other side's being given, for as many rows as one likes.
 
     Args:
-        clicks: csr [n, m].
-        other: float32[m, d], factors of the columns.
-        config: alpha and regularization are used.
-
-    Returns:
-        float32[n, d].
+        white: float32[m, d], Z of the module's first lines.
+        whiten: float64[d, d], L^-T, so that Z = Y L^-T.
+        alpha: extra confidence of a click.
     """
-    wide = other.astype(np.float64)
-    gram = wide.T @ wide + config.regularization * np.eye(other.shape[1])
-    root = cholesky(gram, lower=True)
-    white = np.ascontiguousarray(solve_triangular(root, wide.T, lower=True).T, np.float32)
-    solved = np.zeros((clicks.shape[0], other.shape[1]), np.float32)
-    _solve(clicks.indptr.astype(np.int64), clicks.indices.astype(np.int64), white, np.float64(config.alpha), solved)
-    return np.ascontiguousarray(solve_triangular(root, solved.T.astype(np.float64), lower=True, trans=1).T, np.float32)
+
+    white: NDArray[np.float32]
+    whiten: NDArray[np.float64]
+    alpha: float
+
+    @classmethod
+    def given(cls, other: NDArray[np.float32], config: AlsConfig) -> HalfSweep:
+        """other: float32[m, d], factors of what the rows click."""
+        wide = other.astype(np.float64)
+        gram = wide.T @ wide + config.regularization * np.eye(other.shape[1])
+        whiten = solve_triangular(cholesky(gram, lower=True), np.eye(len(gram)), lower=True).T
+        return cls((wide @ whiten).astype(np.float32), whiten, config.alpha)
+
+    def solve(self, clicks: sp.csr_matrix) -> NDArray[np.float32]:
+        """clicks: csr [n, m], values do not count -> float32[n, d]."""
+        solved = np.zeros((clicks.shape[0], self.white.shape[1]), np.float32)
+        starts, columns = clicks.indptr.astype(np.int64), clicks.indices.astype(np.int64)
+        _solve(starts, columns, self.white, np.float64(self.alpha), solved)
+        factors: NDArray[np.float32] = (solved @ self.whiten.T).astype(np.float32)
+        return factors
 
 
 def shared_als(shared: Shared, view: View, seed: int, config: AlsConfig | None = None) -> Als:
@@ -112,7 +123,7 @@ def _solve(
             _long(mine, white, alpha, out[row])
 
 
-@njit(cache=True)
+@njit(cache=True, fastmath={"reassoc", "contract"})  # lets the dot products use the vector unit
 def _short(mine: NDArray[np.int64], white: NDArray[np.float32], alpha: float, out: NDArray[np.float32]) -> None:
     """out = (1 + alpha) Z^T (I + alpha Z Z^T)^-1 1, a system as large as the row has clicks."""
     n, d = len(mine), white.shape[1]

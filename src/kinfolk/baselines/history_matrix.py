@@ -25,7 +25,8 @@ class HistoryMatrix:
     @property
     def degree(self) -> NDArray[np.int64]:
         """int64[N]: kept items in each user's history; 0 = the user is cold."""
-        return np.diff(np.asarray(self.matrix.indptr, np.int64))
+        starts: NDArray[np.int64] = np.asarray(self.matrix.indptr, np.int64)
+        return starts[1:] - starts[:-1]
 
     @property
     def support(self) -> NDArray[np.float32]:

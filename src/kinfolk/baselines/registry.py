@@ -47,7 +47,6 @@ class Row:
 _HERE = "kinfolk.baselines."
 _COSINE, _LDA = _HERE + "cosine:Cosine", _HERE + "discriminant:Discriminant"
 _LR = _HERE + "logistic:Logistic"
-_FEED_LDA = {"needs": ("shared", "tau"), "protocols": FEED}
 
 ROWS: dict[str, Row] = {
     "random": Row(_HERE + "popularity:Random", protocols=EVERY, groups=("quick",)),
@@ -64,7 +63,7 @@ ROWS: dict[str, Row] = {
     "als_lse_cosine": Row(_COSINE, {"vectors": "als", "pool": "lse"}, ("shared",)),
     "svd_mean_cosine": Row(_COSINE, {"vectors": "svd"}, ("shared",)),
     "als_mean_cosine_z_log_recency": Row(
-        _HERE + "discriminant:ZLogRecency", {"vectors": "als"}, ("shared", "tau"), FEED, ("opponents",)
+        _HERE + "cosine:CosineLogRecency", {"vectors": "als"}, ("shared", "tau"), FEED, ("opponents",)
     ),
     "als_lda": Row(_LDA, {"vectors": "als"}, ("shared",), BOTH, ("opponents", "quick")),
     "svd_lda": Row(_LDA, {"vectors": "svd"}, ("shared",)),
@@ -73,11 +72,13 @@ ROWS: dict[str, Row] = {
     "als_fold_in_dot": Row(_HERE + "fold_in:FoldIn", {"cosine": False}, ("shared",)),
     "item_knn": Row(_HERE + "item_knn:ItemKnn", {}, ("shared",)),
     "item_knn_fresh": Row(_HERE + "item_knn:FreshItemKnn", groups=("opponents", "quick")),
-    "lr_als": Row(_LR, {"blocks": ("als",)}, ("shared", "window"), NEW_ITEM, ("opponents",)),
-    "lr_fields": Row(_LR, {"blocks": ("fields",), "inverse_penalty": 0.3}, ("shared", "window"), NEW_ITEM),
-    "lr_fields_history": Row(_LR, {"blocks": ("fields", "history")}, ("shared", "window"), NEW_ITEM, ("opponents",)),
+    "lr_als": Row(_LR, {"blocks": {"als": 2.0}}, ("shared", "window"), NEW_ITEM, ("opponents",)),
+    "lr_fields": Row(_LR, {"blocks": {"fields": 1.0}, "inverse_penalty": 0.3}, ("shared", "window"), NEW_ITEM),
+    "lr_fields_history": Row(
+        _LR, {"blocks": {"fields": 0.5, "history": 2.0}}, ("shared", "window"), NEW_ITEM, ("opponents",)
+    ),
     "lr_als_fields_activity": Row(
-        _LR, {"blocks": ("als", "activity", "fields")}, ("shared", "window"), NEW_ITEM, ("opponents",)
+        _LR, {"blocks": {"als": 2.0, "activity": 1.0, "fields": 0.5}}, ("shared", "window"), NEW_ITEM, ("opponents",)
     ),
     "gbm_als_fields_activity": Row(_HERE + "gbm:Gbm", {}, ("shared", "window"), NEW_ITEM),
 }
