@@ -37,11 +37,15 @@ class Check:
 
 @dataclass
 class Plan:
-    """select: the columns as kinfolk reads them, under their names in the schema; checks: in order of importance."""
+    """select: the columns as kinfolk reads them, under their names in the schema; checks: in order of importance.
+
+    time: of an events table, seconds.
+    """
 
     table: Table
     select: list[pl.Expr] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
+    time: pl.Expr = field(default_factory=lambda: pl.lit(0.0))
 
     @property
     def frame(self) -> pl.LazyFrame:
@@ -187,7 +191,7 @@ def _lists(table: Table, f: MultiCategorical, dtype: pl.DataType) -> pl.Expr:
     return lists.list.drop_nulls().list.head(f.max_length).alias(f.name)
 
 
-def time_column(plan: Plan, name: str, unit: str) -> pl.Expr:
+def time_column(plan: Plan, name: str, unit: str) -> None:
     """Seconds since 1970 UTC, Float64, added to the plan: from numbers in `unit`, ISO 8601 text, dates or datetimes."""
     dtype, col = plan.table.columns[name], pl.col(name)
     if isinstance(dtype, pl.Datetime):
@@ -210,7 +214,7 @@ def time_column(plan: Plan, name: str, unit: str) -> pl.Expr:
         Check(name, expr.is_null(), "the time is missing", "give every row a time, or leave the row out")
     )
     plan.select.append(expr.alias(name))
-    return expr
+    plan.time = expr
 
 
 def _numeric_text(table: Table, name: str) -> bool:
@@ -229,7 +233,7 @@ def _iso(col: pl.Expr) -> pl.Expr:
     return pl.coalesce(zoned, *plain).dt.epoch("us").cast(pl.Float64) / 1e6
 
 
-def label_column(plan: Plan, name: str) -> pl.Expr:
+def label_column(plan: Plan, name: str) -> None:
     """Int8 0 or 1, added to the plan; text may also be true/false."""
     dtype, col = plan.table.columns[name], pl.col(name)
     if dtype == pl.String:
@@ -242,7 +246,6 @@ def label_column(plan: Plan, name: str) -> pl.Expr:
     remedy = f"write 1 for a click, 0 for none, or name another column in the schema (columns.label is {name!r})"
     plan.checks.append(Check(name, bad, "the label is {value}, not 0 or 1", remedy))
     plan.select.append(expr.cast(pl.Int8, strict=False).alias(name))
-    return expr
 
 
 def _wrong_type(table: Table, name: str, wanted: str, remedy: str) -> NoReturn:

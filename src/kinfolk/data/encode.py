@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from kinfolk.data.check import need
 from kinfolk.data.jagged import Jagged
 from kinfolk.data.log import Codes, Column, Events, Impressions, JaggedCodes, Log, Numbers
+from kinfolk.data.report import CheckReport
 from kinfolk.data.source import Table, readable
 from kinfolk.data.store import open_log, save_log
-from kinfolk.data.tables import CheckReport, Tables
+from kinfolk.data.tables import Tables
 from kinfolk.data.vocabulary import as_str, sort_ids
 from kinfolk.errors import DataError
 from kinfolk.schema import Continuous, Field, MultiCategorical, Schema

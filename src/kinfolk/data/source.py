@@ -11,7 +11,7 @@ import glob
 import gzip
 import lzma
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +45,7 @@ class Table:
     text: bool = False
 
 
-def open_table(source: TableSource, role: str, texts: tuple[str, ...] = (), numbers: tuple[str, ...] = ()) -> Table:
+def open_table(source: TableSource, role: str, texts: Sequence[str] = (), numbers: Sequence[str] = ()) -> Table:
     """A table, unread but for its header.
 
     Args:
@@ -84,7 +84,7 @@ def readable(name: str) -> Iterator[None]:
         ) from e
 
 
-def _scan(path: Path, texts: tuple[str, ...], numbers: tuple[str, ...]) -> tuple[pl.LazyFrame, bool]:
+def _scan(path: Path, texts: Sequence[str], numbers: Sequence[str]) -> tuple[pl.LazyFrame, bool]:
     suffixes = [s.lower() for s in path.suffixes]
     packed = suffixes.pop() if suffixes and suffixes[-1] in _UNPACK else ""
     kind = _FORMATS.get(suffixes[-1] if suffixes else "")
@@ -107,7 +107,7 @@ def _scan(path: Path, texts: tuple[str, ...], numbers: tuple[str, ...]) -> tuple
     return pl.read_csv(_UNPACK[packed](path.read_bytes()), infer_schema=False, separator=separator).lazy(), True
 
 
-def _scan_jsonl(source: bytes | Path, texts: tuple[str, ...], numbers: tuple[str, ...]) -> pl.LazyFrame:
+def _scan_jsonl(source: bytes | Path, texts: Sequence[str], numbers: Sequence[str]) -> pl.LazyFrame:
     found = pl.scan_ndjson(source).collect_schema()
     wanted: dict[str, pl.DataType] = {n: pl.String() for n in texts if n in found and not found[n].is_nested()}
     wanted |= {n: pl.Float64() for n in numbers if n in found and found[n].is_integer()}
