@@ -142,13 +142,12 @@ def number(plan: Plan, name: str) -> tuple[pl.Expr, list[Check]]:
     return expr.fill_nan(None), checks
 
 
-def text(dtype: pl.DataType, name: str) -> pl.Expr:
-    """String of a scalar column; an empty text or NaN is missing."""
-    col = pl.col(name)
+def field_text(dtype: pl.DataType, values: pl.Expr) -> pl.Expr:
+    """String of scalar values of a type; an empty text or NaN is missing."""
     if dtype.is_float():
-        col = col.fill_nan(None)
-    as_text = col.cast(pl.String)
-    return pl.when(as_text != "").then(as_text).alias(name)
+        values = values.fill_nan(None)
+    texts = values.cast(pl.String)
+    return pl.when(texts != "").then(texts)
 
 
 def field_column(plan: Plan, f: Field) -> None:
@@ -168,7 +167,7 @@ def field_column(plan: Plan, f: Field) -> None:
             if dtype.is_nested() or dtype == pl.Binary:
                 remedy = f'declare {f.name!r} as kind = "multicategorical"' if _is_list(dtype) else "write it as text"
                 _wrong_type(plan.table, f.name, "one value a row", remedy)
-            plan.select.append(text(dtype, f.name))
+            plan.select.append(field_text(dtype, pl.col(f.name)).alias(f.name))
 
 
 def _is_list(dtype: pl.DataType) -> bool:
@@ -183,11 +182,11 @@ def _lists(table: Table, f: MultiCategorical, dtype: pl.DataType) -> pl.Expr:
         inner = dtype.inner if isinstance(dtype.inner, pl.DataType) else dtype.inner()
         if inner.is_nested():
             _wrong_type(table, f.name, "lists of plain values", "flatten it")
-        lists = col.list.eval(text(inner, ""))
+        lists = col.list.eval(field_text(inner, pl.element()))
     elif dtype.is_nested() or dtype == pl.Binary:
         _wrong_type(table, f.name, "lists, or text joined by a separator", "write it as a list column")
     else:
-        lists = col.cast(pl.String).str.split(f.separator).list.eval(text(pl.String(), ""))
+        lists = col.cast(pl.String).str.split(f.separator).list.eval(field_text(pl.String(), pl.element()))
     return lists.list.drop_nulls().list.head(f.max_length).alias(f.name)
 
 
@@ -199,7 +198,7 @@ def time_column(plan: Plan, name: str, unit: str) -> None:
         expr = col.dt.epoch(dtype.time_unit or "us").cast(pl.Float64) / ticks
     elif dtype == pl.Date:
         expr = col.cast(pl.Datetime("us")).dt.epoch("us").cast(pl.Float64) / 1e6
-    elif dtype == pl.String and not _numeric_text(plan.table, name):
+    elif dtype == pl.String and not numeric_text(plan.table, name):
         expr = _iso(col)
         bad = col.str.strip_chars().str.len_chars().gt(0) & expr.is_null()
         remedy = "write ISO 8601 (2024-05-01T12:00:00) or a number in time_unit"
@@ -217,9 +216,11 @@ def time_column(plan: Plan, name: str, unit: str) -> None:
     plan.time = expr
 
 
-def _numeric_text(table: Table, name: str) -> bool:
+def numeric_text(table: Table, name: str) -> bool:
+    """Whether the first value of a text column is a number."""
+    filled = table.frame.select(pl.col(name).str.strip_chars()).filter(pl.col(name).str.len_chars() > 0)
     with readable(table.name):
-        head = table.frame.select(pl.col(name).drop_nulls().str.strip_chars()).head(1).collect()
+        head = filled.head(1).collect()
     return head.height > 0 and head.select(pl.col(name).cast(pl.Float64, strict=False)).item() is not None
 
 

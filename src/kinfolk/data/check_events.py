@@ -13,12 +13,12 @@ from kinfolk.data.check import (
     close,
     counted,
     field_column,
+    field_text,
     id_column,
     label_column,
     need,
     number,
     run,
-    text,
     time_column,
     unit_problem,
 )
@@ -57,7 +57,7 @@ def events_plan(table: Table, schema: Schema, as_text: Mapping[str, bool]) -> Pl
     if c.label in table.columns:
         label_column(plan, c.label)
     if c.kind in table.columns:
-        kind = text(table.columns[c.kind], c.kind)
+        kind = field_text(table.columns[c.kind], pl.col(c.kind)).alias(c.kind)
         plan.select.append(kind)
         remedy = "give every row a behaviour kind, or drop the column"
         plan.checks.append(Check(c.kind, kind.is_null(), "the behaviour kind is missing", remedy))

@@ -1,0 +1,152 @@
+"""`kinfolk validate`: read and check the tables, or draft a schema for them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kinfolk.errors import OptionError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from rich.console import RenderableType
+
+    from kinfolk.data.log import Log
+    from kinfolk.data.report import CheckReport
+    from kinfolk.data.tables import Tables
+
+
+def validate(
+    events: Annotated[
+        Path,
+        typer.Option(
+            help="Who did what when: one row a click (or an impression with a 0/1 label): a user, an item, a time."
+        ),
+    ],
+    users: Annotated[Path | None, typer.Option(help="One row a user: the user's id and fields.")] = None,
+    items: Annotated[Path | None, typer.Option(help="One row an item: the item's id and fields.")] = None,
+    schema: Annotated[
+        Path | None, typer.Option(help="TOML file that says what the columns are. Without it a first draft is printed.")
+    ] = None,
+    on_unknown: Annotated[
+        str,
+        typer.Option(
+            help="Events of users or items that have no row in the users or items table: "
+            "keep (their fields are missing), drop, or error."
+        ),
+    ] = "keep",
+    real_times: Annotated[
+        bool,
+        typer.Option(
+            help="--no-real-times for a log whose times are only an order: skip the checks of unit and future."
+        ),
+    ] = True,
+) -> None:
+    """Check a click log, or draft its schema.
+
+    Tables are .parquet, .csv, .tsv or .jsonl; text files may also be .gz or .xz.
+
+    First draft a schema, and read the reasons that it gives for every column:
+
+        kinfolk validate --events clicks.parquet --users users.csv > schema.toml
+
+    Then check the tables against it, again after every change:
+
+        kinfolk validate --events clicks.parquet --users users.csv --schema schema.toml
+
+    Anything wrong is one line that names the file, the row (1 is the first data row), the column and the remedy, and
+    the command ends with 2.
+    """
+    import time
+
+    from rich.console import Console
+
+    from kinfolk.data.encode import encode_counted
+    from kinfolk.data.infer import infer_schema
+    from kinfolk.data.tables import read_tables
+    from kinfolk.schema import Schema
+
+    if schema is None:
+        if on_unknown != "keep" or not real_times:
+            raise OptionError("--on-unknown and --no-real-times do nothing without --schema", "leave them out")
+        typer.echo(infer_schema(events, users, items).to_toml(), nl=False)
+        return
+    declared = Schema.load(schema)
+    now = time.time() if real_times else None
+    tables = read_tables(declared, events, users, items, now=now, on_unknown=on_unknown, check_times=real_times)
+    log, report = encode_counted(tables, declared, name=events.name)
+    console = Console()
+    console.print(_totals(tables, report, real_times))
+    if log.users or log.items or log.context_values:
+        console.print(_columns(log))
+    for warning in report.warnings:
+        console.print(f"[yellow]note[/] {_plain(warning)}", soft_wrap=True)
+    console.print("[green]good[/] the tables can be trained on")
+
+
+def _totals(tables: Tables, report: CheckReport, real_times: bool) -> RenderableType:
+    from datetime import UTC, datetime
+
+    from rich.table import Table
+
+    def when(seconds: float) -> str:
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}" if real_times else f"{seconds:g}"
+
+    table = Table(title=_plain(", ".join(tables.sources.values())), show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    rows = {
+        "rows of events": report.rows,
+        "clicks": report.clicks,
+        "duplicates (equal in all used columns), left out": report.duplicates or 0,
+        "users": report.users,
+        "items": report.items,
+        "users of events without a row": report.unknown_users,
+        "items of events without a row": report.unknown_items,
+        "rows dropped for that": report.dropped,
+        **{f"rows of kind {_plain(kind)}": n for kind, n in report.kinds.items()},
+    }
+    for name, n in rows.items():
+        table.add_row(name, f"{n:,}")
+    table.add_row("from (UTC)" if real_times else "from", when(report.time_from))
+    table.add_row("until (UTC)" if real_times else "until", when(report.time_until))
+    return table
+
+
+def _columns(log: Log) -> RenderableType:
+    import numpy as np
+    from rich.table import Table
+
+    from kinfolk.data.log import Codes, JaggedCodes, Numbers
+
+    table = Table(title="fields")
+    for name in ("of", "name", "kind", "values", "missing"):
+        table.add_column(name, justify="right" if name in ("values", "missing") else "left")
+
+    def row(of: str, name: str, kind: str, values: str, missing: NDArray[np.bool_]) -> None:
+        share = float(missing.mean()) if len(missing) else 0.0
+        table.add_row(of, _plain(name), kind, values, f"{share:.1%}")
+
+    for of, side in (("users", log.users), ("items", log.items)):
+        for name, column in side.items():
+            match column:
+                case Numbers(numbers):
+                    known = numbers[~np.isnan(numbers)]
+                    span = f"{known.min():g} to {known.max():g}" if len(known) else "none"
+                    row(of, name, "continuous", span, np.isnan(numbers))
+                case Codes(codes, values):
+                    row(of, name, "categorical", f"{len(values):,}", codes == 0)
+                case JaggedCodes(jagged, values):
+                    row(of, name, "multicategorical", f"{len(values):,}", jagged.lengths == 0)
+    for name, values in log.context_values.items():
+        row("events", name, "context", f"{len(values):,}", log.events.context[name] == 0)
+    return table
+
+
+def _plain(text: str) -> str:
+    """With rich's markup characters escaped."""
+    from rich.markup import escape
+
+    return escape(text)
