@@ -1,0 +1,87 @@
+"""The `kinfolk` command: options in, exit codes and files out. Each command is a file, imported only when it is called.
+
+Exit codes: 0 done, 1 a defect of kinfolk, 2 bad input (one line says what, where and how to mend it), 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+UsageProblem: type[Any] = typer.BadParameter.__mro__[2]
+"""click's ClickException, wherever this version of typer keeps its click."""
+
+COMMANDS: dict[str, str] = {
+    "validate": "Check tables and print what is in them; draft a schema.",
+    "train": "Train both stages on a click log and write a bundle.",
+    "evaluate": "Compare a model with what else you might use, under a fair protocol.",
+    "expand": "Find the users most like a list of seed users.",
+    "export": "Write the users' embeddings to a parquet file.",
+    "demo": "Run the main job end to end on a synthetic or a real log.",
+}
+
+
+class _Lazy(TyperGroup):
+    """Lists commands from the table above; imports the file of the one that is called."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:
+            return None
+        if ctx.obj != "import":  # the overview needs names and one line each, not the commands
+            return TyperCommand(cmd_name, help=COMMANDS[cmd_name])
+        module = importlib.import_module(f"kinfolk.cli.{cmd_name}")
+        app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
+        app.command(cmd_name)(getattr(module, cmd_name))
+        return typer.main.get_command(app)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        ctx.obj = "import"
+        return super().resolve_command(ctx, args)
+
+
+def _app() -> Any:
+    app = typer.Typer(
+        cls=_Lazy,
+        name="kinfolk",
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode="rich",
+        pretty_exceptions_enable=False,
+        help=(
+            "kinfolk finds more people like the ones you have.\n\n"
+            "Give it a click log, it learns who is alike; give it a few users, it says who is next.\n"
+            "Start with [bold]kinfolk demo[/bold], then [bold]kinfolk validate --events your.parquet[/bold]."
+        ),
+    )
+
+    @app.callback()
+    def root() -> None: ...
+
+    return typer.main.get_command(app)
+
+
+def main(args: list[str] | None = None) -> None:
+    """Entry point; never returns normally."""
+    from kinfolk.errors import KinfolkError
+
+    try:
+        code = _app().main(args=args, prog_name="kinfolk", standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except KinfolkError as e:
+        typer.echo(f"error: {e}", err=True)
+        sys.exit(2)
+    except typer.Exit as e:
+        sys.exit(e.exit_code)
+    except UsageProblem as e:
+        e.show()
+        sys.exit(2)
+    except (KeyboardInterrupt, typer.Abort):
+        typer.echo("interrupted: nothing half-written was left behind", err=True)
+        sys.exit(130)

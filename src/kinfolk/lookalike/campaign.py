@@ -55,7 +55,7 @@ class Campaign:
     def __len__(self) -> int:
         return len(self.candidate)
 
-    def is_known(self, candidate: NDArray[np.integer], user: NDArray[np.integer]) -> NDArray[np.bool_]:
+    def is_known(self, candidate: NDArray[np.integer] | np.integer, user: NDArray[np.integer] | np.integer) -> NDArray[np.bool_]:
         """Whether the pair has a click up to the end of the third window; broadcasts."""
         key = np.asarray(candidate, np.int64) * self.n_users + user
         at = np.searchsorted(self.known, key)
@@ -132,11 +132,11 @@ def _seeds(
     by_item, users = pairs.item[low:high][order], pairs.user[low:high][order]
     item, start, count = np.unique(by_item, return_index=True, return_counts=True)
     enough = count >= config.min_seeds
-    item, start, count = item[enough].astype(np.int64), start[enough], count[enough]
+    item, start, count = item[enough], start[enough], count[enough]
     taken = np.minimum(count, config.max_seeds)
     offsets = np.concatenate([[0], np.cumsum(taken)]).astype(np.int64)
     rows = np.arange(offsets[-1]) + np.repeat(start + count - taken - offsets[:-1], taken)
-    return item, offsets, users[rows].astype(np.int32)
+    return item.astype(np.int64), offsets, users[rows]
 
 
 def _labelled(

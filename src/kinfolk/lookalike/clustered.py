@@ -27,7 +27,7 @@ class ClusteredSeeds:
         self,
         model: LookalikeModel,
         campaign: Campaign,
-        candidates: NDArray[np.int64],
+        candidates: NDArray[np.integer],
         config: TrainingConfig,
         rng: np.random.Generator,
         device: str,
@@ -47,7 +47,7 @@ class ClusteredSeeds:
 
     @torch.no_grad()
     def exact(
-        self, model: LookalikeModel, campaign: Campaign, candidates: NDArray[np.int64], device: str
+        self, model: LookalikeModel, campaign: Campaign, candidates: NDArray[np.integer], device: str
     ) -> tuple[Tensor, Tensor]:
         """As `means`, over all members."""
         start, size = self.start[candidates], self.size[candidates]

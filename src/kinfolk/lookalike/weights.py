@@ -17,7 +17,7 @@ from kinfolk.errors import BundleError, TooFewSeedsError
 from kinfolk.lookalike.clusters import kmeans
 from kinfolk.lookalike.clusters_many import kmeans_many
 from kinfolk.lookalike.config import LookalikeConfig
-from kinfolk.lookalike.score import Index
+from kinfolk.lookalike.index import Index
 
 if TYPE_CHECKING:
     from kinfolk.lookalike.model import LookalikeModel

@@ -1,0 +1,115 @@
+"""kinfolk itself among what it is compared with: RALM under a preset, RALM with average, or a trained bundle."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinfolk.baselines.method import Candidates
+from kinfolk.bundle import Bundle
+from kinfolk.data.jagged import Jagged, slices
+from kinfolk.data.log import View
+from kinfolk.errors import ProtocolError
+from kinfolk.lookalike.score import score_users
+from kinfolk.lookalike.weights import Weights
+from kinfolk.presets import Preset, preset, with_pooling
+from kinfolk.represent.embed import embed
+from kinfolk.represent.represented import Represented
+from kinfolk.training import OnProgress, train_stages
+
+
+class Ralm:
+    """Both stages trained by `fit`; Liu et al., KDD 2019.
+
+    Args:
+        name: of the row in tables.
+        seed: of training.
+        preset: "kinfolk", "paper" or a `Preset`.
+        pooling: "attention", or "average" for RALM with average.
+        fresh: score histories as of now; None: as the preset says. Static vectors are those at the end of training.
+        max_seeds: the newest this many seeds of a candidate are clustered.
+        on_progress: of training.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        seed: int,
+        preset: str | Preset = "kinfolk",
+        pooling: str = "attention",
+        fresh: bool | None = None,
+        max_seeds: int = 2000,
+        on_progress: OnProgress | None = None,
+    ) -> None:
+        self.preset = with_pooling(_named(preset), pooling)
+        self.name, self.seed, self.max_seeds, self.on_progress = name, seed, max_seeds, on_progress
+        self.fresh = self.preset.fresh if fresh is None else fresh
+        self.metrics: dict[str, list[dict[str, float]]] = {}
+
+    def fit(self, view: View) -> None:
+        """Train both stages on what `view` shows."""
+        trained = train_stages(view, self.preset, seed=self.seed, on_progress=self.on_progress)
+        self.metrics = trained.metrics
+        self._ready(trained.represented, trained.weights, view)
+
+    def score(self, users: NDArray[np.int32], candidates: Candidates, view: View) -> NDArray[np.float32]:
+        """float32[len(users), len(candidates)], eq. 2."""
+        seeds = _newest(candidates.seeds, self.max_seeds)
+        if self.fresh:
+            e = self._embed(view, users, None)
+            own = np.repeat(candidates.item, seeds.lengths)
+            crowd, rows = self._embed(view, seeds.values.astype(np.int32), own), np.arange(len(seeds.values))
+        else:
+            e, crowd, rows = self.static[users], self.static, seeds.values.astype(np.int64)
+        snapshot = self.weights.snapshots(crowd, rows, seeds.offsets, seed=self.seed)
+        scores = score_users(self.weights.index(snapshot), e, self.weights.queries(e))
+        return np.asarray(scores, np.float32)
+
+    def _ready(self, represented: Represented, weights: Weights, view: View) -> None:
+        self.represented, self.weights = represented, weights
+        everyone = np.arange(view.log.n_users, dtype=np.int32)
+        self.static = np.zeros((0, weights.config.h), np.float32) if self.fresh else self._embed(view, everyone, None)
+
+    def _embed(self, view: View, users: NDArray[np.int32], without: NDArray[np.int32] | None) -> NDArray[np.float32]:
+        return self.weights.transform(embed(self.represented, view, users, without=without))
+
+
+class BundleMethod(Ralm):
+    """A trained bundle; `fit` only embeds, and refuses a bundle that has seen the test."""
+
+    def __init__(self, bundle: Bundle, *, name: str = "kinfolk", fresh: bool | None = None) -> None:
+        known = bundle.provenance.preset if bundle.provenance.preset in ("kinfolk", "paper") else "kinfolk"
+        super().__init__(name=name, seed=bundle.provenance.seed, preset=known, fresh=fresh)
+        self.bundle = bundle
+        self.metrics = dict(bundle.provenance.metrics)
+
+    def fit(self, view: View) -> None:
+        """Embed as of `view.now`.
+
+        Raises:
+            ProtocolError: the bundle was trained past `view.now` or on an item that `view` hides.
+            SchemaError: the log lacks a field the bundle reads.
+        """
+        p = self.bundle.provenance
+        self.bundle.check_schema(view.log.schema)
+        if p.trained_until > view.now:
+            raise ProtocolError(
+                f"the bundle has seen events until {p.trained_until:.0f}, the test starts at {view.now:.0f}",
+                f"train it with --until {view.now:.0f}",
+            )
+        hidden = set(view.log.item_ids[view.removed].tolist()) - set(p.removed_items)
+        if hidden:
+            raise ProtocolError(
+                f"the bundle has seen {len(hidden)} of the simulated new items, {min(hidden)!r} among them",
+                "train it with --hold-out-items, or use --fit",
+            )
+        self._ready(self.bundle.represented, self.bundle.weights, view)
+
+
+def _named(chosen: str | Preset) -> Preset:
+    return preset(chosen) if isinstance(chosen, str) else chosen
+
+
+def _newest(seeds: Jagged, most: int) -> Jagged:
+    return slices(seeds.values, np.maximum(seeds.offsets[:-1], seeds.offsets[1:] - most), seeds.offsets[1:])

@@ -1,0 +1,287 @@
+"""What training hands on: a directory with schema, weights, user embeddings, and what the model has seen.
+
+No pickle anywhere: JSON, safetensors and plain .npy arrays, each with its hash in `bundle.json`. Written aside and
+renamed, so that a bundle is whole or not there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from kinfolk.data.strings import pack, unpack
+from kinfolk.data.vocabulary import rows_of
+from kinfolk.errors import BundleError, SchemaError
+from kinfolk.lookalike.config import LookalikeConfig
+from kinfolk.lookalike.weights import Weights
+from kinfolk.schema import Schema
+
+if TYPE_CHECKING:
+    from kinfolk.represent.represented import Represented
+
+FORMAT = 1
+_META = "bundle.json"
+_WEIGHTS, _FEATURES, _USERS = "weights.safetensors", "features.safetensors", "users.safetensors"
+_UNIVERSAL, _LOOKALIKE = "universal.npy", "lookalike.npy"
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What a model was made of.
+
+    Args:
+        data: name of the data set.
+        preset: name of the preset.
+        seed: of training.
+        trained_until: seconds since 1970 UTC; the model has seen no event at or after it.
+        removed_items: outside ids of items that were removed from everything the model saw.
+        windows: seeds_from, samples_from and until of stage 2.
+        metrics: rows of both stages' training, for reports.
+    """
+
+    data: str
+    preset: str
+    seed: int
+    trained_until: float
+    removed_items: tuple[str, ...] = ()
+    windows: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    metrics: Mapping[str, list[dict[str, float]]] = field(default_factory=dict)
+
+
+class Bundle:
+    """A trained model with the embeddings of all its users.
+
+    Args:
+        provenance: what it was made of.
+        weights: stage 2, as plain arrays.
+        user_ids: str[N] outside ids.
+        universal: float32[N, m], x_u; may be memory-mapped.
+        lookalike: float32[N, h], E_u; may be memory-mapped.
+        represented: stage 1; when loaded, read from `path` the first time it is asked for.
+    """
+
+    def __init__(
+        self,
+        provenance: Provenance,
+        weights: Weights,
+        user_ids: NDArray[np.str_],
+        universal: NDArray[np.float32],
+        lookalike: NDArray[np.float32],
+        represented: Represented | None = None,
+        path: Path | None = None,
+        version: str = "unsaved",
+    ) -> None:
+        self.provenance, self.weights, self.user_ids = provenance, weights, user_ids
+        self.universal, self.lookalike = universal, lookalike
+        self.path, self.version = path, version
+        if represented is not None:
+            self.__dict__["represented"] = represented
+
+    def __repr__(self) -> str:
+        p = self.provenance
+        return f"Bundle({p.data!r}, preset={p.preset!r}, users={len(self.user_ids)}, version={self.version!r})"
+
+    @cached_property
+    def represented(self) -> Represented:
+        """Stage 1, as torch modules."""
+        if self.path is None:
+            raise BundleError("this bundle holds no user encoder", "load one that was saved, or train")
+        import torch
+
+        from kinfolk.represent.features import UserFeatures
+        from kinfolk.represent.represented import Represented
+
+        meta = _read_meta(self.path)["represent"]
+        features = UserFeatures.from_arrays(_unpacked(_arrays(self.path / _FEATURES)), meta["features"])
+        arrays = {k: v for k, v in _arrays(self.path / _WEIGHTS).items() if not k.startswith("lookalike.")}
+        return Represented.from_tensors({k: torch.from_numpy(v) for k, v in arrays.items()}, meta["model"], features)
+
+    @cached_property
+    def schema(self) -> Schema:
+        """The schema the model was trained with."""
+        if "represented" in self.__dict__:
+            return self.represented.features.schema
+        assert self.path is not None
+        return Schema.from_dict(_read_meta(self.path)["schema"], where=str(self.path / _META))
+
+    def rows(self, ids: NDArray[np.str_]) -> NDArray[np.int32]:
+        """int32[len(ids)]: row of every outside user id, -1 for unknown ones."""
+        return rows_of(self.user_ids, ids)
+
+    def check_schema(self, schema: Schema) -> None:
+        """Raises SchemaError unless a log of `schema` has every field that this model reads."""
+        have = {f.name: type(f).__name__ for f in schema.user_fields()}
+        for f in self.schema.user_fields():
+            if have.get(f.name) != type(f).__name__:
+                got = have.get(f.name, "nothing")
+                raise SchemaError(
+                    f"the bundle reads {type(f).__name__} {f.name!r}, the schema has {got} of that name",
+                    "use the schema the bundle was trained with (bundle.json), or train anew",
+                )
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> Bundle:
+        """Write the bundle to a directory and return it opened from there.
+
+        Raises:
+            BundleError: something else than a bundle is in the way, or a bundle is and `overwrite` is False.
+        """
+        path = Path(path)
+        if path.exists() and not ((path / _META).exists() or (path.is_dir() and not any(path.iterdir()))):
+            raise BundleError(f"{path} exists and is no bundle", "choose another --out")
+        if path.exists() and (path / _META).exists() and not overwrite:
+            raise BundleError(f"{path}: a bundle is there already", "choose another --out, or pass --overwrite")
+        aside = path.with_name(f".{path.name}.part")
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True)
+        try:
+            self._write(aside)
+            _swap(aside, path)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+        return Bundle.load(path, verify=False)
+
+    def _write(self, folder: Path) -> None:
+        represented = self.represented
+        features, features_meta = represented.features.to_arrays()
+        tensors, model_meta = represented.to_tensors()
+        lookalike = {f"lookalike.{k}": np.asarray(v) for k, v in self.weights.arrays.items()}
+        save_file({**{k: v.numpy() for k, v in tensors.items()}, **lookalike}, folder / _WEIGHTS)
+        save_file(_packed(features), folder / _FEATURES)
+        save_file(_packed({"ids": self.user_ids}), folder / _USERS)
+        np.save(folder / _UNIVERSAL, self.universal, allow_pickle=False)
+        np.save(folder / _LOOKALIKE, self.lookalike, allow_pickle=False)
+        files = {p.name: {"sha256": _sha256(p), "bytes": p.stat().st_size} for p in sorted(folder.iterdir())}
+        meta = {
+            "format": FORMAT,
+            "version": hashlib.sha256(json.dumps(files).encode()).hexdigest()[:12],
+            "provenance": asdict(self.provenance),
+            "schema": represented.features.schema.to_dict(),
+            "represent": {"model": model_meta, "features": features_meta},
+            "lookalike": asdict(self.weights.config),
+            "users": len(self.user_ids),
+            "files": files,
+        }
+        (folder / _META).write_text(json.dumps(meta, indent=1), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | Path, *, verify: bool = True) -> Bundle:
+        """Open a bundle; embeddings are memory-mapped.
+
+        Args:
+            path: the directory.
+            verify: compare every file's hash; without, only sizes and shapes.
+
+        Raises:
+            BundleError: not a bundle, of another format, truncated or tampered with.
+        """
+        path = Path(path)
+        meta = _read_meta(path)
+        for name, want in meta["files"].items():
+            file = path / name
+            if not file.exists():
+                raise BundleError(f"{file} is missing", "restore the bundle from a good copy, or train anew")
+            if file.stat().st_size != want["bytes"]:
+                raise BundleError(
+                    f"{file} is {file.stat().st_size} bytes long, expected {want['bytes']}: truncated?",
+                    "restore the bundle from a good copy, or train anew",
+                )
+            if verify and _sha256(file) != want["sha256"]:
+                raise BundleError(
+                    f"{file} does not have the hash that {_META} gives: it was changed",
+                    "restore the bundle from a good copy, or train anew",
+                )
+        arrays = _arrays(path / _WEIGHTS)
+        weights = Weights(
+            LookalikeConfig(**meta["lookalike"]),
+            {k.removeprefix("lookalike."): v for k, v in arrays.items() if k.startswith("lookalike.")},
+        )
+        weights.check()
+        users = _unpacked(_arrays(path / _USERS))["ids"].astype(np.str_)
+        universal, lookalike = _matrix(path / _UNIVERSAL), _matrix(path / _LOOKALIKE)
+        if not len(users) == len(universal) == len(lookalike) == meta["users"]:
+            raise BundleError(
+                f"{path}: {len(users)} user ids, {len(universal)} and {len(lookalike)} embeddings",
+                "restore the bundle from a good copy, or train anew",
+            )
+        p = dict(meta["provenance"])
+        provenance = Provenance(**{**p, "removed_items": tuple(p["removed_items"]), "windows": tuple(p["windows"])})
+        return cls(provenance, weights, users, universal, lookalike, path=path, version=meta["version"])
+
+
+def _read_meta(path: Path) -> dict[str, Any]:
+    file = path / _META
+    if not file.exists():
+        raise BundleError(f"{path} is no bundle: it has no {_META}", "give the directory that `kinfolk train` wrote")
+    try:
+        meta: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        got = meta["format"]
+        absent = {"version", "provenance", "schema", "represent", "lookalike", "users", "files"} - set(meta)
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as e:
+        raise BundleError(f"{file} is damaged ({e})", "restore the bundle from a good copy, or train anew") from e
+    if got != FORMAT:
+        raise BundleError(f"{file} is of format {got}, this kinfolk reads {FORMAT}", "train anew with this version")
+    if absent:
+        raise BundleError(f"{file} lacks {min(absent)!r}", "restore the bundle from a good copy, or train anew")
+    return meta
+
+
+def _arrays(file: Path) -> dict[str, NDArray[Any]]:
+    try:
+        return dict(load_file(file))
+    except (SafetensorError, OSError) as e:
+        raise BundleError(f"{file} is damaged ({e})", "restore the bundle from a good copy, or train anew") from e
+
+
+def _matrix(file: Path) -> NDArray[np.float32]:
+    try:
+        array: NDArray[np.float32] = np.load(file, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError) as e:
+        raise BundleError(f"{file} is damaged ({e})", "restore the bundle from a good copy, or train anew") from e
+    if array.dtype != np.float32 or array.ndim != 2:
+        raise BundleError(f"{file} holds {array.dtype}{list(array.shape)}", "restore the bundle from a good copy")
+    return array
+
+
+def _packed(arrays: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[Any]]:
+    """Strings as bytes and offsets, under `name:text` and `name:ends`."""
+    out: dict[str, NDArray[Any]] = {}
+    for name, array in arrays.items():
+        if array.dtype.kind == "U":
+            out[f"{name}:text"], out[f"{name}:ends"] = pack(array.astype(np.str_))
+        else:
+            out[name] = np.ascontiguousarray(array)
+    return out
+
+
+def _unpacked(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    out = {k: v for k, v in arrays.items() if not k.endswith((":text", ":ends"))}
+    for name in (k.removesuffix(":text") for k in arrays if k.endswith(":text")):
+        out[name] = unpack(arrays[f"{name}:text"], arrays[f"{name}:ends"])
+    return out
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def _swap(aside: Path, path: Path) -> None:
+    """Put `aside` in the place of `path`; a bundle that was there is removed only when the new one stands."""
+    old = path.with_name(f".{path.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if path.exists():
+        os.replace(path, old)
+    os.replace(aside, path)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,63 @@
+"""Named choices for everything that is learned: `paper` is RALM as published, `kinfolk` what measures better.
+
+Every difference between the two is listed in docs/decisions with its measured gain.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from kinfolk.errors import OptionError
+from kinfolk.lookalike.campaign import CampaignConfig
+from kinfolk.lookalike.config import LookalikeConfig, TrainingConfig
+from kinfolk.represent.encoder import EncoderConfig
+from kinfolk.represent.train import RepresentConfig
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Args:
+    represent: stage 1.
+    campaign: candidates and samples of stage 2.
+    lookalike: shape of stage 2.
+    training: training of stage 2.
+    seeds_share, samples_share: shares of the clicks in the second and the third window.
+    fresh: score users by their history as of now instead of vectors made at the end of training.
+    """
+
+    represent: RepresentConfig = field(default_factory=RepresentConfig)
+    campaign: CampaignConfig = field(default_factory=CampaignConfig)
+    lookalike: LookalikeConfig = field(default_factory=LookalikeConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    seeds_share: float = 0.15
+    samples_share: float = 0.15
+    fresh: bool = False
+
+
+PRESETS: dict[str, Preset] = {
+    "paper": Preset(
+        represent=RepresentConfig(encoder=EncoderConfig()),
+        lookalike=LookalikeConfig(learned_temperature=False, learned_scale=False),
+        training=TrainingConfig(loss="sigmoid", seeds_min=0),
+    ),
+    "kinfolk": Preset(
+        represent=RepresentConfig(batch_size=1024, lr=2e-3, shared_negatives=600, logq=True),
+        fresh=True,
+    ),
+}
+
+
+def preset(name: str) -> Preset:
+    """The preset of that name.
+
+    Raises:
+        OptionError: there is none.
+    """
+    if name not in PRESETS:
+        raise OptionError(f"no preset is called {name!r}", f"use one of {', '.join(PRESETS)}")
+    return PRESETS[name]
+
+
+def with_pooling(chosen: Preset, pooling: str) -> Preset:
+    """The same preset with another pooling of the seeds: "average" gives RALM with average."""
+    return replace(chosen, lookalike=replace(chosen.lookalike, pooling=pooling))
