@@ -38,19 +38,16 @@ class Windows:
             DataError: fewer than three distinct moments.
         """
         times = view.pairs.time
-        if len(times) < 3 or times[0] == times[-1]:
+        moments = np.unique(times)
+        if len(moments) < 3:
             raise DataError(
-                f"{view.log.name}: {len(times)} distinct clicks before {view.now:.0f} are too few to split in time",
+                f"{view.log.name}: {len(times)} clicks at {len(moments)} distinct times before {view.now:.0f}",
+                "three windows need clicks at three times at least: is the time column right? "
                 "train on a longer log, or a later --until",
             )
-        a, b = (float(np.quantile(times, 1 - seeds - samples)), float(np.quantile(times, 1 - samples)))
-        until = min(view.now, float(np.nextafter(times[-1], np.inf)))
-        if a == b or b >= until:
-            distinct = np.unique(times)
-            if len(distinct) < 3:
-                raise DataError(
-                    f"{view.log.name}: only {len(distinct)} distinct click times",
-                    "three windows in time need at least three; are the times in the right column and unit?",
-                )
-            a, b = float(distinct[-2]), float(distinct[-1])
-        return cls(a, b, until)
+        wanted = np.quantile(times, [1 - seeds - samples, 1 - samples])
+        first, second = np.searchsorted(moments, wanted)
+        first = min(max(int(first), 1), len(moments) - 2)  # so that no window is empty
+        second = min(max(int(second), first + 1), len(moments) - 1)
+        until = min(view.now, float(np.nextafter(moments[-1], np.inf)))
+        return cls(float(moments[first]), float(moments[second]), until)
