@@ -1,0 +1,102 @@
+"""Sampled softmax: which item came next, out of the item and its negatives (`SampledSoftmax`).
+
+Liu et al., KDD 2019, arXiv 1906.05022, section 4.2: logits x_u · e_i, cross entropy, item embeddings free parameters. With
+`logq`, every logit is lowered by the log of how often its item is expected among the negatives (Jean et al., ACL 2015), which
+makes the sampled softmax estimate the full one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from kinfolk.nn.lookup import dot_rows, mean_rows
+from kinfolk.represent.negatives import LogUniform
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Positives and negatives of a batch, and what logQ takes off their logits.
+
+    Args:
+        positive: int32[B] rows of the item table.
+        negative: int32[B, K], or int32[S] shared by the batch.
+        positive_log: float32[B], negative_log: float32 like `negative`; None without correction.
+    """
+
+    positive: Tensor
+    negative: Tensor
+    positive_log: Tensor | None = None
+    negative_log: Tensor | None = None
+
+    def to(self, device: torch.device | str) -> Contrast:
+        """The same on another device."""
+        logs = [None if t is None else t.to(device) for t in (self.positive_log, self.negative_log)]
+        return Contrast(self.positive.to(device), self.negative.to(device), *logs)
+
+
+def draw(
+    rank: NDArray[np.int32],
+    ranks: LogUniform,
+    rng: np.random.Generator,
+    *,
+    negatives: int,
+    shared: int | None = None,
+    logq: bool = False,
+    by_rank: NDArray[np.int32] | None = None,
+) -> Contrast:
+    """Draw the negatives of a batch.
+
+    Args:
+        rank: int32[B], popularity ranks of the positives.
+        ranks: the distribution.
+        rng: source of chance.
+        negatives: K, drawn for each positive with replacement.
+        shared: S distinct negatives for the whole batch instead.
+        logq: give the corrections.
+        by_rank: int32[D], row of the item table of every rank; None: row = rank.
+
+    Raises:
+        OptionError: fewer than S items.
+    """
+    if shared is None:
+        negative = ranks.sample((len(rank), negatives), rng)
+        logs = (ranks.log_expected(rank, negatives), ranks.log_expected(negative, negatives)) if logq else None
+    else:
+        negative, tries = ranks.sample_unique(shared, rng)
+        logs = (ranks.log_expected_unique(rank, tries), ranks.log_expected_unique(negative, tries)) if logq else None
+    if by_rank is not None:
+        rank, negative = by_rank[rank], by_rank[negative]
+    corrections = (None, None) if logs is None else (torch.from_numpy(logs[0]), torch.from_numpy(logs[1]))
+    return Contrast(torch.from_numpy(rank), torch.from_numpy(negative), *corrections)
+
+
+def sampled_softmax(x: Tensor, table: Tensor, contrast: Contrast, first_row: int = 0) -> Tensor:
+    """Cross entropy of every positive against its negatives.
+
+    Args:
+        x: float[B, m] users.
+        table: float[V, m] item embeddings, item row r at first_row + r.
+        contrast: B positives and their negatives; a negative that is the positive itself does not count.
+
+    Returns:
+        float[B]; the gradient of `table` is sparse.
+    """
+    positive, negative = contrast.positive, contrast.negative
+    hit = negative == positive[:, None]  # broadcasts over shared negatives
+    if negative.ndim == 2:
+        rows = torch.cat([positive[:, None], negative], dim=1)
+        logits = dot_rows(table, x, rows + first_row if first_row else rows)
+        right, wrong = logits[:, 0], logits[:, 1:]
+    else:
+        right = dot_rows(table, x, positive[:, None] + first_row).squeeze(1)
+        ones = torch.arange(len(negative) + 1, device=x.device)
+        wrong = x @ mean_rows(table, negative + first_row, ones).T
+    if contrast.positive_log is not None and contrast.negative_log is not None:
+        right, wrong = right - contrast.positive_log, wrong - contrast.negative_log
+    wrong = wrong.masked_fill(hit, -torch.inf)
+    return torch.logsumexp(torch.cat([right[:, None], wrong], dim=1), dim=1) - right
