@@ -1,0 +1,110 @@
+"""From inner products to scores: tanh, softmax and both cosines of equations 2, 9 and 10, for many rows at once.
+
+A row is one pair of a user and a candidate. Products of the user with the centroids come in, scores go out; the
+softmax's denominator cancels in a cosine, and the norm of the weighted sum is a quadratic form with the Gram matrix.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from kinfolk.lookalike.dots import F32, FAST
+from kinfolk.lookalike.lloyd import I64
+
+EPSILON = 1e-8  # the least norm of a vector in a cosine: cos(0, ·) = 0
+PADDING = -1e4  # the logit of a cluster that is not there; its weight comes out as exactly 0
+
+_EPSILON = np.float32(EPSILON)
+_ZERO, _HALF, _ONE, _TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
+_LOG2E = np.float32(1 / math.log(2))
+_LN2_HIGH = np.float32(0.693359375)  # few bits, so that its multiples are exact
+_LN2_LOW = np.float32(math.log(2) - 0.693359375)
+_LOWEST = np.float32(-88.5)
+_NO_SCALE = np.float32(-127)
+_TAYLOR = tuple(np.float32(1 / math.factorial(i)) for i in range(7))
+_LOOSE = 8.0  # logits up to here need no shift: the smallest weight's square is far from underflow
+
+
+@numba.njit(nogil=True, cache=True)  # not fastmath: the remainder must not be reassociated
+def exp(x: F32, bits: NDArray[np.int32]) -> None:
+    """x <- e^x in place for float32[n] of x <= 0, to about 2e-7; below e^-88 exactly 0. bits int32[n] is scratch.
+
+    Written out because the library's function is a call per number; this is a few vector instructions.
+    """
+    c2, c3, c4, c5, c6 = _TAYLOR[2], _TAYLOR[3], _TAYLOR[4], _TAYLOR[5], _TAYLOR[6]
+    for i in range(x.shape[0]):
+        value = max(x[i], _LOWEST)
+        power = np.floor(value * _LOG2E + _HALF)
+        r = (value - power * _LN2_HIGH) - power * _LN2_LOW
+        bits[i] = (np.int32(max(power, _NO_SCALE)) + np.int32(127)) << np.int32(23)
+        x[i] = _ONE + r * (_ONE + r * (c2 + r * (c3 + r * (c4 + r * (c5 + r * c6)))))
+    scale = bits.view(np.float32)
+    for i in range(x.shape[0]):
+        x[i] *= scale[i]
+
+
+@numba.njit(nogil=True, cache=True)
+def tanh(x: F32, work: F32, bits: NDArray[np.int32]) -> None:
+    """x <- tanh(x) in place for float32[n], to about 2e-7 absolute. work float32[n] and bits int32[n] are scratch."""
+    for i in range(x.shape[0]):
+        work[i] = -_TWO * abs(x[i])
+    exp(work, bits)
+    for i in range(x.shape[0]):
+        size = (_ONE - work[i]) / (_ONE + work[i])
+        x[i] = size if x[i] >= _ZERO else -size
+
+
+@numba.njit(nogil=True, cache=True, fastmath=FAST)
+def finish(
+    products: F32,
+    along: F32,
+    with_global: F32,
+    candidate: I64,
+    bias: F32,
+    gram: F32,
+    alpha: float,
+    beta: float,
+    temperature: float,
+    work: F32,
+    bits: NDArray[np.int32],
+    out: F32,
+) -> None:
+    """Scores of B rows.
+
+    products float32[B * k]: E_s[j] · W_l E_u, used up. along float32[B, k]: E_s[j] · û. with_global float32[B]:
+    unit E_global · û. candidate int64[B]: which bias float32[C, k] and gram float32[C, k, k] a row uses. work and bits:
+    scratch of B * k. out float32[B].
+    """
+    k = bias.shape[1]
+    tanh(products, work, bits)
+    scale = np.float32(temperature)
+    shift = np.float32(abs(temperature))
+    for r in range(len(candidate)):
+        row, extra = products[r * k : r * k + k], bias[candidate[r]]
+        for j in range(k):
+            row[j] = scale * row[j] + extra[j] - shift
+        if shift > _LOOSE:
+            most = row.max()
+            for j in range(k):
+                row[j] -= most
+    exp(products, bits)
+    share, rest = np.float32(alpha), np.float32(beta)
+    for r in range(len(candidate)):
+        w, g = products[r * k : r * k + k], gram[candidate[r]]
+        total, reach, norm = _ZERO, _ZERO, _ZERO
+        for j in range(k):
+            total += w[j]
+            reach += w[j] * along[r, j]
+        for i in range(k):
+            s = _ZERO
+            for j in range(k):
+                s += g[i, j] * w[j]
+            norm += w[i] * s
+        local = _ZERO
+        if total > _ZERO:
+            local = reach / max(np.float32(np.sqrt(max(norm, _ZERO))), _EPSILON * total)
+        out[r] = share * with_global[r] + rest * local

@@ -1,0 +1,115 @@
+"""Everything about C candidates that scoring reads: `Index`, made once from their clusters, immutable.
+
+What does not depend on the user is computed here: Gram matrices, the unit global embedding, the size-aware part of the
+logits (§3 and §5 of the design: the global attention is the refresher's work, not the request's).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinfolk.errors import DataError, OptionError
+from kinfolk.lookalike.attend import EPSILON, PADDING
+
+
+@dataclass(frozen=True)
+class Index:
+    """C candidates with at most k clusters of width h; made by `Index.build`.
+
+    Args:
+        centroids: float32[C, k, h], valid clusters first, zeros after them.
+        n_valid: int16[C], how many clusters are valid.
+        sizes: float32[C, k], users in the cluster, 0 for padding.
+        gram: float32[C, k, k], centroids times their transpose.
+        bias: float32[C, k], what is added to the local logits: log(size) less the candidate's largest if size-aware,
+            else 0; a very low number for padding.
+        global_unit: float32[C, h], E_global / |E_global|.
+        alpha, beta: weights of the global and the local cosine.
+        temperature: τ in the local logits τ·tanh(...); 0 with `size_aware` makes E_local the mean of the seeds.
+        size_aware: whether log(size) is in the local logits.
+    """
+
+    centroids: NDArray[np.float32]
+    n_valid: NDArray[np.int16]
+    sizes: NDArray[np.float32]
+    gram: NDArray[np.float32]
+    bias: NDArray[np.float32]
+    global_unit: NDArray[np.float32]
+    alpha: float
+    beta: float
+    temperature: float
+    size_aware: bool
+
+    def __len__(self) -> int:
+        return len(self.centroids)
+
+    @property
+    def arrays(self) -> tuple[
+        NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], tuple[float, float, float]
+    ]:  # fmt: skip
+        """What kernels read: centroids, bias, gram, global_unit, (alpha, beta, temperature)."""
+        weights = (float(self.alpha), float(self.beta), float(self.temperature))
+        return self.centroids, self.bias, self.gram, self.global_unit, weights
+
+    def take(self, rows: NDArray[np.integer]) -> Index:
+        """The given candidates, in the given order; rows int[n] of this index."""
+        return Index(
+            self.centroids[rows], self.n_valid[rows], self.sizes[rows], self.gram[rows], self.bias[rows],
+            self.global_unit[rows], self.alpha, self.beta, self.temperature, self.size_aware,
+        )  # fmt: skip
+
+    @classmethod
+    def build(
+        cls,
+        centroids: NDArray[np.float32],
+        sizes: NDArray[np.generic],
+        valid: NDArray[np.bool_],
+        global_embedding: NDArray[np.float32],
+        *,
+        alpha: float = 0.3,
+        beta: float = 0.7,
+        temperature: float = 1.0,
+        size_aware: bool = False,
+    ) -> Index:
+        """From clusters in any order and with anything in the padding.
+
+        Args:
+            centroids: float32[C, k, h].
+            sizes: numbers [C, k], users in each cluster.
+            valid: bool[C, k], False for padding.
+            global_embedding: float32[C, h], E_global of each candidate.
+            alpha, beta, temperature, size_aware: see the class.
+
+        Raises:
+            OptionError: shapes that do not fit, a weight that is not finite.
+            DataError: NaN or infinity in a valid centroid, size or global embedding.
+        """
+        count, k, h = centroids.shape if centroids.ndim == 3 else (-1, -1, -1)
+        if sizes.shape != (count, k) or valid.shape != (count, k) or global_embedding.shape != (count, h):
+            raise OptionError(
+                f"centroids {centroids.shape}, sizes {sizes.shape}, valid {valid.shape} and global embeddings "
+                f"{global_embedding.shape} do not belong together",
+                "give [C, k, h], [C, k], [C, k] and [C, h]",
+            )
+        if not np.isfinite([alpha, beta, temperature]).all():
+            raise OptionError(f"alpha {alpha}, beta {beta}, temperature {temperature}", "give finite numbers")
+        order = np.argsort(~valid, axis=1, kind="stable")
+        there = np.take_along_axis(valid, order, 1)
+        kept = np.take_along_axis(np.asarray(centroids, np.float32), order[:, :, None], 1)
+        kept = np.ascontiguousarray(np.where(there[:, :, None], kept, np.float32(0)))
+        users = np.where(there, np.take_along_axis(sizes, order, 1), 0).astype(np.float32)
+        if not (np.isfinite(kept).all() and np.isfinite(users).all() and np.isfinite(global_embedding).all()):
+            raise DataError("a candidate's clusters hold NaN or infinity", "cluster its seeds anew")
+        bias = np.where(there, np.float32(0), np.float32(PADDING))
+        if size_aware and k:
+            logs = np.where(there, np.log(np.maximum(users, 1)), np.float32(PADDING))
+            bias = np.where(there, logs - logs.max(axis=1, keepdims=True), np.float32(PADDING))
+        norms = np.linalg.norm(global_embedding.astype(np.float64), axis=1)
+        global_unit = global_embedding / np.maximum(norms, EPSILON)[:, None]
+        return cls(
+            kept, there.sum(axis=1).astype(np.int16), users, np.matmul(kept, kept.transpose(0, 2, 1)),
+            bias.astype(np.float32), global_unit.astype(np.float32), alpha, beta, temperature, size_aware,
+        )  # fmt: skip
