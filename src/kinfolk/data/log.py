@@ -245,11 +245,23 @@ class View:
         return index.counts(users, self.now) - index.counts(users, self.now - window)
 
     def context(self, users: NDArray[np.integer]) -> dict[str, NDArray[np.int32]]:
-        """name -> int32[len(users)]: context codes of the user's last event before `now`; 0 where there is none."""
+        """name -> int32[len(users)]: context codes of the user's last event before `now`; 0 where there is none.
+
+        An event on a removed item does not count.
+        """
         index = self.log.events_by_user
         users = np.asarray(users, np.int64)
         ends = index.ends(users, self.now)
         some = ends > index.offsets[users]
+        if len(self.removed):
+            hidden = some.copy()
+            while True:  # step back past removed items, all users at once
+                hidden[hidden] = self.is_removed[self.log.events.item[index.payload[ends[hidden] - 1]]]
+                if not hidden.any():
+                    break
+                ends[hidden] -= 1
+                some = ends > index.offsets[users]
+                hidden &= some
         last = index.payload[np.where(some, ends - 1, 0)] if len(index.payload) else np.zeros(len(users), np.int64)
         return {
             name: np.where(some, codes[last] if len(codes) else 0, MISSING).astype(np.int32)

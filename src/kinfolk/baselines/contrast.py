@@ -1,0 +1,53 @@
+"""Seeds against sampled others: the training set of every classifier that is trained for one candidate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinfolk.baselines.method import Candidates
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Users and labels of one candidate's training set.
+
+    Args:
+        users: int64[n], positives first.
+        labels: float32[n], 1 = seed.
+        rng: what else is drawn for this candidate.
+    """
+
+    users: NDArray[np.int64]
+    labels: NDArray[np.float32]
+    rng: np.random.Generator
+
+    @property
+    def n_seeds(self) -> int:
+        """Number of positives."""
+        return int(self.labels.sum())
+
+    @property
+    def usable(self) -> bool:
+        """Both classes are there."""
+        return 0 < self.n_seeds < len(self.labels)
+
+
+def contrast(
+    candidates: Candidates, row: int, pool: NDArray[np.integer], negatives: int, max_seeds: int | None = None
+) -> Contrast:
+    """The newest `max_seeds` seeds of a candidate against at most `negatives` users of `pool` that are not seeds.
+
+    `pool` is drawn from without replacement; the draw depends on `candidates.rng[row]` alone.
+    """
+    rng = np.random.default_rng(candidates.rng[row])
+    seeds = np.asarray(candidates.seeds[row], np.int64)
+    # drawing as many more as there are seeds leaves enough after the seeds among them are dropped
+    drawn = rng.choice(pool, size=min(len(pool), negatives + len(seeds)), replace=False)
+    others = drawn[~np.isin(drawn, seeds)][:negatives].astype(np.int64)
+    positives = seeds if max_seeds is None else seeds[-max_seeds:]
+    labels = np.zeros(len(positives) + len(others), np.float32)
+    labels[: len(positives)] = 1
+    return Contrast(np.concatenate([positives, others]), labels, rng)

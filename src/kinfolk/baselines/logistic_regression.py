@@ -1,0 +1,97 @@
+"""Logistic regression per candidate on user features: the LR of Table 1.
+
+Liu et al., KDD 2019, section 6.2, after Qu et al. 2014. Seeds are positive, sampled other users negative; the score is
+the linear one (the log-odds), which ranks as the probability does.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression as Solver
+
+from kinfolk.baselines.contrast import contrast
+from kinfolk.baselines.feature_columns import Csr
+from kinfolk.baselines.method import Candidates
+from kinfolk.baselines.shared import Shared
+from kinfolk.baselines.user_features import FeatureSource
+from kinfolk.data.log import View
+
+_AT_ONCE = 64  # candidates whose dense weights are held together
+
+
+class LogisticRegression:
+    """Args:
+    name, seed: see the registry; `fit` draws nothing.
+    negatives: sampled for each candidate.
+    inverse_penalty: C, inverse strength of the L2 penalty.
+    max_seeds: newest seeds used.
+    fresh: features as of the scoring view instead of as of `fit`.
+    shared: where fits are kept.
+    features: options of `FeatureColumns.learn`.
+    """
+
+    def __init__(
+        self,
+        name: str = "lr",
+        seed: int = 0,
+        negatives: int = 2000,
+        inverse_penalty: float = 1.0,
+        max_seeds: int = 20_000,
+        fresh: bool = False,
+        shared: Shared | None = None,
+        **features: Any,
+    ) -> None:
+        self.name, self.seed, self.fresh = name, seed, fresh
+        self.negatives, self.inverse_penalty, self.max_seeds = negatives, inverse_penalty, max_seeds
+        self.source = FeatureSource(shared, fresh, **features)
+
+    def fit(self, view: View) -> None:
+        """Learn the feature columns; the regressions are per candidate, in `score`."""
+        self.source.fit(view)
+
+    def score(self, users: NDArray[np.int32], candidates: Candidates, view: View) -> NDArray[np.float32]:
+        """float32[U, C]: log-odds; 0 for everybody where a candidate has no seed or nobody is left to compare with."""
+        out = np.zeros((len(users), len(candidates)), np.float32)
+        rows = self.source.rows(users, view)
+        for start in range(0, len(candidates), _AT_ONCE):
+            some = range(start, min(start + _AT_ONCE, len(candidates)))
+            weights = np.column_stack([self._weights(candidates, c, view) for c in some])
+            out[:, some.start : some.stop] = rows @ weights[:-1] + weights[-1]
+        return out
+
+    def _weights(self, candidates: Candidates, row: int, view: View) -> NDArray[np.float32]:
+        """float32[features + 1], the last one the intercept."""
+        sample = contrast(candidates, row, self.source.known, self.negatives, self.max_seeds)
+        weights = np.zeros(self.source.size + 1, np.float32)
+        if sample.usable and self.source.size:
+            x = self.source.rows(sample.users, view, int(candidates.item[row]))
+            weights[:-1], weights[-1] = fit_logistic(x, sample.labels, self.inverse_penalty)
+        return weights
+
+
+def fit_logistic(
+    rows: Csr, labels: NDArray[np.float32], inverse_penalty: float, balanced: bool = False
+) -> tuple[NDArray[np.float64], float]:
+    """L2-penalised logistic regression.
+
+    Args:
+        rows: csr[n, features].
+        labels: float32[n], 0 or 1, both present.
+        inverse_penalty: C, inverse strength of the penalty.
+        balanced: both classes weigh the same in the loss.
+
+    Returns:
+        (weights float64[features], intercept).
+    """
+    # only the columns that occur: the others' weights are 0, and there may be 100,000 of them
+    used, compact = np.unique(rows.indices, return_inverse=True)
+    small = type(rows)((rows.data, compact.astype(np.int32), rows.indptr), shape=(rows.shape[0], max(len(used), 1)))
+    weighting = "balanced" if balanced else None
+    model = Solver(solver="liblinear", C=inverse_penalty, max_iter=200, random_state=0, class_weight=weighting)
+    model.fit(small, labels)
+    weights = np.zeros(rows.shape[1])
+    weights[used] = model.coef_[0][: len(used)]
+    return weights, float(model.intercept_[0])
