@@ -13,6 +13,7 @@ Frozen and free of torch. A schema is written in Python or in TOML (`Schema.load
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -121,6 +122,12 @@ class Schema:
     def __post_init__(self) -> None:
         if self.time_unit not in ("s", "ms", "us", "ns"):
             raise SchemaError(f"time_unit is {self.time_unit!r}", "use one of 's', 'ms', 'us', 'ns'")
+        if not isinstance(self.utc_offset, int | float) or not -24 <= self.utc_offset <= 24:
+            raise SchemaError(f"utc_offset is {self.utc_offset!r}", "give the hours that local time is ahead of UTC")
+        for f in (*self.user, *self.item, *self.history):
+            length = getattr(f, "length", getattr(f, "max_length", 1))
+            if length < 1:
+                raise SchemaError(f"field {f.name!r} has a length of {length}", "give at least 1")
         names = [f.name for f in (*self.user, *self.context, *self.history)]
         twice = sorted({n for n in names if names.count(n) > 1})
         items = [f.name for f in self.item]
@@ -164,21 +171,28 @@ class Schema:
         known = {f.name for f in fields(cls)}
         unknown = sorted(set(data) - known)
         if unknown:
-            raise SchemaError(
-                f"{where}: unknown key {unknown[0]!r}", f"use one of {', '.join(sorted(known))}"
-            )
-        sides = {side: tuple(_field(d, f"{where}: {side}") for d in _list(data, side, where)) for side in ("user", "item")}
-        context = tuple(_field({"kind": "categorical", **d}, f"{where}: context") for d in _list(data, "context", where))
+            raise SchemaError(f"{where}: unknown key {unknown[0]!r}", f"use one of {', '.join(sorted(known))}")
+        sides = {
+            side: tuple(_field(d, f"{where}: {side}") for d in _list(data, side, where)) for side in ("user", "item")
+        }
+        context = tuple(
+            _field({"kind": "categorical", **d}, f"{where}: context") for d in _list(data, "context", where)
+        )
         if not all(isinstance(f, Categorical) for f in context):
             raise SchemaError(f"{where}: a context field is not categorical", 'give it kind = "categorical"')
         rest: dict[str, Any] = {k: data[k] for k in ("time_unit", "utc_offset") if k in data}
         if "history" in data:
             rest["history"] = tuple(
-                _build(History, {**d, "kinds": tuple(d.get("kinds", ()))}, f"{where}: history")
+                _build(History, {**d, "kinds": _kinds(d, where)}, f"{where}: history")
                 for d in _list(data, "history", where)
             )
+        if not isinstance(data.get("columns", {}), Mapping):
+            raise SchemaError(f"{where}: 'columns' is not a table", "write it as [columns]")
         columns = _build(Columns, dict(data.get("columns", {})), f"{where}: columns")
-        return cls(user=sides["user"], item=sides["item"], context=context, columns=columns, **rest)  # type: ignore[arg-type]  # checked above
+        try:
+            return cls(user=sides["user"], item=sides["item"], context=context, columns=columns, **rest)  # type: ignore[arg-type]  # checked above
+        except SchemaError as e:
+            raise SchemaError(f"{where}: {e.problem}", e.remedy) from e
 
     @classmethod
     def load(cls, path: str | Path) -> Schema:
@@ -216,6 +230,13 @@ def _list(data: Mapping[str, Any], key: str, where: str) -> list[dict[str, Any]]
     return value
 
 
+def _kinds(data: Mapping[str, Any], where: str) -> tuple[str, ...]:
+    kinds = data.get("kinds", ())
+    if not isinstance(kinds, list | tuple) or not all(isinstance(k, str) for k in kinds):
+        raise SchemaError(f"{where}: history: kinds = {kinds!r}", "give a list of names")
+    return tuple(kinds)
+
+
 def _field(data: Mapping[str, Any], where: str) -> Field:
     data = dict(data)
     kind = data.pop("kind", None)
@@ -226,12 +247,15 @@ def _field(data: Mapping[str, Any], where: str) -> Field:
     return _build(_KINDS[kind], data, where)
 
 
+_TYPES: dict[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (int, float), "bool": (bool,)}
+
+
 def _build(cls: type[T], data: dict[str, Any], where: str) -> T:
     types = {f.name: f.type for f in fields(cls)}  # type: ignore[arg-type]  # every caller passes a dataclass
     for key, value in data.items():
         if key not in types:
             raise SchemaError(f"{where}: unknown key {key!r}", f"use one of {', '.join(types)}")
-        want = {"str": str, "int": int, "float": (int, float), "bool": bool}.get(str(types[key]), object)
+        want = _TYPES.get(str(types[key]), (object,))
         if not isinstance(value, want) or (isinstance(value, bool) and types[key] != "bool"):
             raise SchemaError(f"{where}: {key} = {value!r}", f"give it a value of type {types[key]}")
     if "name" in types and cls is not History and "name" not in data:
@@ -243,7 +267,7 @@ def _toml(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")  # TOML escapes as JSON does
     if isinstance(value, list | tuple):
         return "[" + ", ".join(_toml(v) for v in value) + "]"
     return str(value)

@@ -40,7 +40,7 @@ def test_no_file_is_a_pickle(log, tmp_path):
 
 
 def test_a_folder_that_is_no_log(tmp_path):
-    with pytest.raises(DataError, match="no log.json"):
+    with pytest.raises(DataError, match=r"no log.json"):
         open_log(tmp_path)
 
 

@@ -163,7 +163,7 @@ def test_unknown_users_can_be_dropped():
 
 
 def test_unknown_items_can_be_an_error():
-    with pytest.raises(DataError, match="1 items of the events table are not in the items table.*row 2.*on_unknown"):
+    with pytest.raises(DataError, match=r"1 items of the events table are not in the items table.*row 2.*on_unknown"):
         read_tables(SCHEMA, EVENTS, USERS, ITEMS.head(1), on_unknown="error")
 
 
@@ -243,7 +243,7 @@ def test_the_number_of_bad_rows_is_said():
 
 def test_a_bad_iso_time_is_named():
     events = PLAIN.with_columns(time=pl.Series(["2022-04-15", "2022-13-15", "2022-04-16"]))
-    with pytest.raises(DataError, match="'2022-13-15' is not a time.*row 2"):
+    with pytest.raises(DataError, match=r"'2022-13-15' is not a time.*row 2"):
         read_tables(BARE, events)
 
 
@@ -268,9 +268,9 @@ def test_duplicate_ids_are_named_with_both_rows(role, frame, key):
 
 
 def test_a_misnamed_column_gets_a_guess():
-    with pytest.raises(DataError, match="no column 'user_id'.*rename 'User_ID' to 'user_id'.*columns.user"):
+    with pytest.raises(DataError, match=r"no column 'user_id'.*rename 'User_ID' to 'user_id'.*columns.user"):
         read_tables(BARE, PLAIN.rename({"user_id": "User_ID"}))
-    with pytest.raises(DataError, match="the users table has no column 'city'.*rename 'citty'"):
+    with pytest.raises(DataError, match=r"the users table has no column 'city'.*rename 'citty'"):
         read_tables(SCHEMA, EVENTS, USERS.rename({"city": "citty"}), ITEMS)
 
 
@@ -349,14 +349,14 @@ def test_a_file_that_is_not_what_its_suffix_says(tmp_path):
 
 def test_ragged_csv(tmp_path):
     path = text_file(tmp_path / "e.csv", f"user_id,item_id,time\nu,a,{T}\nu,a,{T},9\n")
-    with pytest.raises(DataError, match="e.csv cannot be read"):
+    with pytest.raises(DataError, match=r"e.csv cannot be read"):
         read_tables(BARE, path)
 
 
 @pytest.mark.parametrize("name", ["e.xlsx", "e", "e.parquet.gz", "e.gz"])
 def test_an_unknown_suffix(tmp_path, name):
     path = text_file(tmp_path / name, "x")
-    with pytest.raises(DataError, match="suffix.*parquet"):
+    with pytest.raises(DataError, match=r"suffix.*parquet"):
         read_tables(BARE, path)
 
 
@@ -380,7 +380,7 @@ def test_fields_without_their_table():
 
 def test_a_history_of_a_kind_that_no_event_has():
     schema = Schema(history=(History("bought", kinds=("buy",)),))
-    with pytest.raises(SchemaError, match="counts the kind 'buy'.*use some of read, share"):
+    with pytest.raises(SchemaError, match=r"counts the kind 'buy'.*use some of read, share"):
         read_tables(schema, EVENTS)
     with pytest.raises(SchemaError, match="add a kind column"):
         read_tables(schema, PLAIN)
