@@ -79,7 +79,7 @@ def kmeans(
     check_start(centroids, (k, d))
     if n <= k:
         return _own(points, k)
-    state = lloyd.generator(seed % 2**64, 0)
+    state = lloyd.generator(bits_of(seed), 0)
     made = lloyd.start(points, rows, centroids, state)
     if sample_limit is not None and n > sample_limit:
         _steps(points, lloyd.sample(rows, sample_limit, state), centroids[:made], iterations, tolerance, threads)
@@ -140,6 +140,11 @@ def _own(points: NDArray[np.float32], k: int) -> Clustering:
     centroids[:n] = points
     valid = np.arange(k) < n
     return Clustering(centroids, valid.astype(np.int64), np.arange(n, dtype=np.int32), 0.0, valid)
+
+
+def bits_of(seed: int) -> np.uint64:
+    """Any integer as 64 bits."""
+    return np.uint64(int(seed) % 2**64)
 
 
 def check_options(k: int, iterations: int, sample_limit: int | None) -> None:

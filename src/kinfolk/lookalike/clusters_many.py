@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from kinfolk.errors import DataError, OptionError
 from kinfolk.lookalike import lloyd
-from kinfolk.lookalike.clusters import check_options, check_points, check_start
+from kinfolk.lookalike.clusters import bits_of, check_options, check_points, check_start
 from kinfolk.lookalike.dots import F32
 from kinfolk.lookalike.lloyd import F64, I32, I64
 from kinfolk.lookalike.threads import bundles, spread, usable
@@ -94,7 +94,7 @@ def kmeans_many(
 
     def work(candidates: NDArray[np.int64]) -> None:
         _cluster(
-            candidates, vectors, where, offsets, keys, seed % 2**64, iterations, tolerance,
+            candidates, vectors, where, offsets, keys, bits_of(seed), iterations, tolerance,
             sample_limit or np.iinfo(np.int64).max, centroids, sizes, assignment, inertia, bad,
         )  # fmt: skip
 
@@ -124,7 +124,7 @@ def _cluster(
     rows: I64,
     offsets: I64,
     keys: I64,
-    seed: int,
+    seed: np.uint64,
     iterations: int,
     tolerance: float,
     sample_limit: int,

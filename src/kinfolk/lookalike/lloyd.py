@@ -33,7 +33,7 @@ def uniform(state: U64) -> float:
 
 
 @numba.njit(nogil=True, cache=True)
-def generator(seed: int, key: int) -> U64:
+def generator(seed: np.uint64, key: int) -> U64:
     """A state of its own for every (seed, key), uint64[1]."""
     state = np.empty(1, np.uint64)
     state[0] = np.uint64(seed)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from kinfolk.errors import DataError, OptionError
 from kinfolk.lookalike.attend import EPSILON, finish
 from kinfolk.lookalike.dots import F32, dot, two_dots
-from kinfolk.lookalike.index import Index
+from kinfolk.lookalike.index import Index as Index
 from kinfolk.lookalike.lloyd import I64
 from kinfolk.lookalike.threads import ranges, spread, usable
 from kinfolk.lookalike.topk import fill_top, top
