@@ -58,7 +58,7 @@ def load(name: str, directory: str | Path, *, seed: int = 0, cache: Path | None 
     directory = Path(directory)
     if not directory.is_dir():
         raise DataError(f"{directory} is not a folder", f"give the folder that holds {describe(name).title}")
-    place = None if cache is None else Path(cache) / f"{name}-{_fingerprint(directory, seed)}"
+    place = None if cache is None else Path(cache) / f"{name}-{_fingerprint(directory, seed, Path(cache))}"
     if place is not None and place.exists():
         try:
             return open_log(place)
@@ -77,10 +77,12 @@ def _known(name: str) -> tuple[str, str]:
     return _SETS[name]
 
 
-def _fingerprint(directory: Path, seed: int) -> str:
-    """Of the names, sizes and times of the files a reader can see, without reading them."""
+def _fingerprint(directory: Path, seed: int, cache: Path) -> str:
+    """Of the names, sizes and times of the files a reader can see, without reading them; the cache may lie among them."""
     seen = hashlib.sha256(f"{READERS} {FORMAT} {seed}".encode())
     for path in sorted(p for pattern in ("*", "*/*", "*/*/*") for p in directory.glob(pattern) if p.is_file()):
+        if path.resolve().is_relative_to(cache.resolve()):
+            continue
         stat = path.stat()
         seen.update(f"\n{path.relative_to(directory)} {stat.st_size} {stat.st_mtime_ns}".encode())
     return seen.hexdigest()[:16]

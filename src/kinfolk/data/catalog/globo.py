@@ -21,10 +21,10 @@ ABOUT = About(
     "Moreira, Jannach, da Cunha 2019, arXiv:1904.10367",
     licence="academic use only, no commercial use",
     files=("clicks.parquet [+ articles_partial_metadata.csv]", "clicks/clicks_hour_*.csv [+ articles_metadata.csv]"),
-    reading="every click is an event with 6 context codes; no users table; items are the clicked articles, with category "
-    "and length where the metadata has them",
-    limits="an article is born at its first click (created_at often lies after it and is not read); 99.3 % of the clicks "
-    "lie before 17 October 2017; clicks only, no impressions; local time is UTC-3",
+    reading="every click is an event with 6 context codes; no users table; items are the clicked articles, with "
+    "category and length where the metadata has them",
+    limits="an article is born at its first click (created_at often lies after it and is not read); 99.3 % of the "
+    "clicks lie before 17 October 2017; clicks only, no impressions; local time is UTC-3",
 )
 
 CONTEXT = (

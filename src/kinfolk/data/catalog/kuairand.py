@@ -1,6 +1,7 @@
 """KuaiRand-Pure: short videos shown in the Kuaishou app in April and May 2022, with 30 user fields (Gao et al. 2022).
 
-Clicks have kind "click". What was watched long or liked before `T1` without a recorded click has kind "history": it counts as consumed.
+Clicks have kind "click". What was watched long or liked before `T1` without a recorded click has kind "history": it
+counts as consumed.
 """
 
 from __future__ import annotations
@@ -31,12 +32,13 @@ ABOUT = About(
         "log_standard_20220425_20220508.parquet, user_sequences_until_20220424.parquet, user_features_pure.csv, "
         "video_features_basic_pure.csv",
     ),
-    reading="every row of the standard log is an impression, clicked ones are events; before 25 April 2022 (UTC+8) long "
-    "views count too; of the sequences copy, long watches and likes are the history, in pseudo-time; prior pairs are all "
-    "impressions before 25 April; 26 categorical and 4 continuous user fields, 6 item fields",
-    limits="the sequences copy knows only the order of each user's history, at most 50 a kind; videos were uploaded 9 to "
-    "11 April, so there are no new items; user features may have been computed later than the test starts; the log of "
-    "random exposure and video statistics over the whole period (they leak) are not read",
+    reading="every row of the standard log is an impression, clicked ones are events; before 25 April 2022 (UTC+8) "
+    "long views count too; of the sequences copy, long watches and likes are the history, in pseudo-time; prior pairs "
+    "are all impressions before 25 April; 26 categorical and 4 continuous user fields, 6 item fields",
+    limits="the sequences copy knows only the order of each user's history, at most 50 a kind, and nothing of what was "
+    "shown before 25 April but the last 50; videos were uploaded 9 to 11 April, so there are no new items; user "
+    "features may have been computed later than the test starts; the log of random exposure, and video statistics over "
+    "the whole period (they leak), are not read",
 )
 
 T1 = 1650816000.0
@@ -70,9 +72,21 @@ SCHEMA = Schema(
 )
 
 _LOG = (
-    "user_id video_id date hourmin time_ms is_click is_like is_follow is_comment is_forward is_hate long_view play_time_ms "
-    "duration_ms profile_stay_time comment_stay_time is_profile_enter is_rand tab"
-).split()
+    *(
+        "user_id",
+        "video_id",
+        "date",
+        "hourmin",
+        "time_ms",
+        "is_click",
+        "is_like",
+        "is_follow",
+        "is_comment",
+        "is_forward",
+    ),
+    *("is_hate", "long_view", "play_time_ms", "duration_ms", "profile_stay_time", "comment_stay_time"),
+    *("is_profile_enter", "is_rand", "tab"),
+)
 _SEQUENCES = ("watch_seq", "long_watch_seq", "like_seq")
 _PAIR = ["user_id", "item_id"]
 
@@ -102,7 +116,7 @@ def read(directory: Path, *, seed: int = 0) -> Log:
         history, prior = shown.clear(), shown.filter(pl.col("time") < T1).select(_PAIR)
         met, first = prior, -np.inf
     else:
-        shown = _shown(read_parquet(require(ABOUT, directory, "log_standard_20220425_20220508.parquet"), _LOG))
+        shown = _shown(read_parquet(require(ABOUT, directory, "log_standard_20220425_20220508.parquet"), list(_LOG)))
         sequences = require(ABOUT, directory, "user_sequences_until_20220424.parquet")
         met = read_parquet(sequences, ["user_id", *_SEQUENCES])
         history, prior = _history(met, shown, seed), _met(met)

@@ -31,7 +31,8 @@ SCHEMA = Schema(
 )
 
 _TERMS = {
-    "citation": "Harper, Konstan, The MovieLens Datasets: History and Context, ACM TiiS 5(4), 2015, doi:10.1145/2827872",
+    "citation": "Harper, Konstan, The MovieLens Datasets: History and Context, ACM TiiS 5(4), 2015, "
+    "doi:10.1145/2827872",
     "licence": "GroupLens: research use, no redistribution without permission, no commercial use without permission",
     "reading": "every rating is an event, whatever its value; pseudo-time from the order of each user's ratings: first "
     "half before 0, second half at random in (0, 1); prior pairs are the first halves; 4 user fields, genres and year",
@@ -57,9 +58,9 @@ ABOUT = {
 
 _BUCKETS = (18, 25, 35, 45, 50, 56)  # the ages of 100K are years, of 1M the first year of these buckets (1 = under 18)
 _GENRES = (
-    "Action|Adventure|Animation|Children's|Comedy|Crime|Documentary|Drama|Fantasy|Film-Noir|Horror|Musical|Mystery|"
-    "Romance|Sci-Fi|Thriller|War|Western"
-).split("|")
+    *("Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama", "Fantasy"),
+    *("Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western"),
+)
 _S, _I = pl.String, pl.Int64
 
 

@@ -17,5 +17,5 @@ def spread(
     moment of its share of the span; so the order in the list is kept and lists of one length do not fall together.
     """
     share = (position + rng.random(len(position))) / np.maximum(length, 1)
-    # rounding may reach `end` or a neighbour's share: stay below the end, ties are broken by the caller's order
-    return np.minimum(start + (end - start) * share, np.nextafter(end, start))
+    moments: NDArray[np.float64] = np.minimum(start + (end - start) * share, np.nextafter(end, start))  # < end, rounded
+    return moments

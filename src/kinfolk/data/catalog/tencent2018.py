@@ -23,11 +23,11 @@ ABOUT = About(
         "train.csv, userFeature.data, adFeature.csv",
         "train_sample_100k_aid_uid_label.parquet, metaheac_sample_586.parquet",
     ),
-    reading="every labelled pair is an impression, those with label 1 are events, at the number of its row as pseudo-time; "
-    "7 univalent and 16 multivalent user fields, 7 ad fields; of the two samples, the rows of the second are users and ads "
-    "of their own (ids begin with 'sample-'), since its ids were re-encoded",
-    limits="no times, so no protocol in time applies; nearly every user occurs once; the two samples only show that the "
-    "schema is read: they train nothing",
+    reading="every labelled pair is an impression, those with label 1 are events, at the number of its row as "
+    "pseudo-time; 7 univalent and 16 multivalent user fields, 7 ad fields; of the two samples, the rows of the second "
+    "are users and ads of their own (ids begin with 'sample-'), since its ids were re-encoded",
+    limits="no times, so no protocol in time applies; nearly every user occurs once; the two samples only show that "
+    "the schema is read: they train nothing",
 )
 
 _ONE = ("age", "gender", "education", "consumptionAbility", "LBS", "carrier", "house")
