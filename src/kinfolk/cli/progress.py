@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 
 def _bars(console: Console) -> Progress:
@@ -21,31 +29,31 @@ def _bars(console: Console) -> Progress:
     )
 
 
+class Bars:
+    """Bars for training and for steps, on one display."""
+
+    def __init__(self, bars: Progress, what: str) -> None:
+        self._bars, self._what = bars, what
+        self._tasks: dict[str, TaskID] = {}
+
+    def training(self, stage: str, at: Mapping[str, float]) -> None:
+        """One bar a stage; `at` holds epoch, step, steps, loss, samples_per_second."""
+        task = self._task(stage)
+        note = f"epoch {int(at['epoch']) + 1}  loss {at['loss']:.4f}  {at['samples_per_second']:,.0f} samples/s"
+        self._bars.update(task, completed=at["step"], total=at["steps"], note=note)
+
+    def step(self, done: int, total: int, note: str) -> None:
+        """One bar for everything else."""
+        self._bars.update(self._task(self._what), completed=done, total=total, note=note)
+
+    def _task(self, name: str) -> TaskID:
+        if name not in self._tasks:
+            self._tasks[name] = self._bars.add_task(name, total=None, note="")
+        return self._tasks[name]
+
+
 @contextmanager
-def training_progress(console: Console) -> Iterator[Callable[[str, dict[str, float]], None]]:
-    """A callback (stage, {epoch, step, steps, loss, samples_per_second}) that draws one bar a stage and epoch."""
+def step_progress(console: Console, what: str) -> Iterator[Bars]:
+    """Bars as long as the block runs; `what` names the bar of steps."""
     with _bars(console) as bars:
-        tasks: dict[tuple[str, int], int] = {}
-
-        def show(stage: str, at: dict[str, float]) -> None:
-            key = (stage, int(at.get("epoch", 0)))
-            if key not in tasks:
-                name = stage if "epoch" not in at else f"{stage}, epoch {key[1] + 1}"
-                tasks[key] = bars.add_task(name, total=at.get("steps"), note="")
-            notes = [f"loss {at['loss']:.4f}"] if "loss" in at else []
-            notes += [f"{at['samples_per_second']:,.0f} samples/s"] if "samples_per_second" in at else []
-            bars.update(tasks[key], completed=at["step"], total=at["steps"], note="  ".join(notes))  # type: ignore[arg-type]  # rich's TaskID is an int
-
-        yield show
-
-
-@contextmanager
-def step_progress(console: Console, what: str) -> Iterator[Callable[[int, int, str], None]]:
-    """A callback (done, in all, note) that draws one bar."""
-    with _bars(console) as bars:
-        task = bars.add_task(what, total=None, note="")
-
-        def show(done: int, total: int, note: str) -> None:
-            bars.update(task, completed=done, total=total, note=note)
-
-        yield show
+        yield Bars(bars, what)

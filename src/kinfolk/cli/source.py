@@ -104,3 +104,15 @@ def duration(text: str) -> float:
     if not seconds > 0:
         raise OptionError(f"the duration {text!r} is not positive", "write more than 0")
     return seconds
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    """Whole numbers of "10,30,100".
+
+    Raises:
+        OptionError: something else.
+    """
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError as e:
+        raise OptionError(f"{text!r} is no list of numbers", "write them with commas: 10,30,100") from e

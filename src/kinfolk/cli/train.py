@@ -42,7 +42,7 @@ def train(
     """
     from rich.console import Console
 
-    from kinfolk.cli.progress import training_progress
+    from kinfolk.cli.progress import step_progress
     from kinfolk.training import check_out
     from kinfolk.training import train as run
 
@@ -51,7 +51,7 @@ def train(
     with console.status("reading the log"):
         log = load_log(dataset, data, users, items, events, schema, seed=seed, paper_cleaning=paper_cleaning)
     held = tuple(line.strip() for line in _lines(hold_out_items))
-    with training_progress(console) as progress:
+    with step_progress(console, "training") as progress:
         bundle = run(
             log,
             until=moment(until),
@@ -62,7 +62,7 @@ def train(
             out=out,
             resume=resume,
             overwrite=overwrite,
-            on_progress=progress,
+            on_progress=progress.training,
         )
     console.print(f"[bold]{out}[/bold]: {bundle!r}")
     console.print(f"next: kinfolk expand {out} --seeds seeds.txt --percent 1 --out audience.parquet")

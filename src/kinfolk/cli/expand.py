@@ -1,0 +1,69 @@
+"""`kinfolk expand`: seed users in, the users most like them out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def expand(
+    bundle: Annotated[Path, typer.Argument(help="Directory that `kinfolk train` wrote.")],
+    seeds: Annotated[
+        Path, typer.Option(help="Seed users: one id a line, or a user_id column of a csv or parquet file.")
+    ],
+    out: Annotated[Path, typer.Option(help="Parquet file to write: user_id, score, probability.")],
+    size: Annotated[int | None, typer.Option(help="How many users.")] = None,
+    percent: Annotated[float | None, typer.Option(help="The best so many percent of all users.")] = None,
+    min_score: Annotated[float | None, typer.Option(help="Everyone who scores at least this.")] = None,
+    reach: Annotated[str | None, typer.Option(help="narrow (best 1 %), balanced (5 %) or broad (10 %).")] = None,
+    exclude: Annotated[Path | None, typer.Option(help="Users never to return; a file like --seeds.")] = None,
+    include_seeds: Annotated[bool, typer.Option("--include-seeds", help="Seeds may be returned too.")] = False,
+    min_seeds: Annotated[int, typer.Option(help="Refuse fewer known seeds than this.")] = 10,
+    seed: Annotated[int, typer.Option(help="Of the clustering's start.")] = 0,
+) -> None:
+    """Find the users most like a list of seed users.
+
+    Exactly one of --size, --percent, --min-score and --reach says how many.
+
+        kinfolk expand bundle --seeds seeds.txt --percent 1 --out audience.parquet
+    """
+    from typing import cast
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from kinfolk.bundle import Bundle
+    from kinfolk.cli.ids import read_ids
+    from kinfolk.expansion import expand as run
+    from kinfolk.lookalike.audience import Reach, check_choice
+
+    console = Console(stderr=True)
+    wanted = cast("Reach | None", reach)
+    check_choice(size=size, percent=percent, min_score=min_score, reach=wanted)
+    seed_ids = read_ids(seeds, what="user")
+    banned = read_ids(exclude, what="user") if exclude is not None else []
+    with console.status("scoring every user"):
+        found = run(
+            Bundle.load(bundle),
+            seed_ids,
+            size=size,
+            percent=percent,
+            min_score=min_score,
+            reach=wanted,
+            exclude=banned,
+            include_seeds=include_seeds,
+            min_seeds=min_seeds,
+            seed=seed,
+        )
+    found.write(out)
+    a = found.audience
+    console.print(
+        f"[bold]{out}[/bold]: {len(found):,} of {a.n_eligible:,} eligible users; "
+        f"{a.seeds_used:,} seeds used, {a.seeds_unknown:,} unknown"
+    )
+    table = Table("size", "least score", title="reach")
+    for users, least in a.reach:
+        table.add_row(f"{users:,}", f"{least:.4f}")
+    console.print(table)
