@@ -78,7 +78,7 @@ def _known(name: str) -> tuple[str, str]:
 
 
 def _fingerprint(directory: Path, seed: int, cache: Path) -> str:
-    """Of the names, sizes and times of the files a reader can see, without reading them; the cache may lie among them."""
+    """Of names, sizes and times of the files a reader can see, unread; the cache itself may lie among them."""
     seen = hashlib.sha256(f"{READERS} {FORMAT} {seed}".encode())
     for path in sorted(p for pattern in ("*", "*/*", "*/*/*") for p in directory.glob(pattern) if p.is_file()):
         if path.resolve().is_relative_to(cache.resolve()):
