@@ -1,0 +1,57 @@
+# Two commands do everything: `make demo` (the main job, core install only) and `make test`.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt
+DATA   ?= synthetic
+DIR    ?=
+OUT    ?= demo
+SEED   ?= 0
+
+.PHONY: help setup demo test test-full lint types contracts unit bench clean
+.DEFAULT_GOAL := help
+
+help: ## what there is to make
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "kinfolk needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.core: $(BIN)/python pyproject.toml constraints.txt
+	$(PIP) -e .
+	@touch $@
+
+$(VENV)/.all: $(BIN)/python pyproject.toml constraints.txt
+	$(PIP) -e ".[dev,bench,lightgbm]"
+	@touch $@ $(VENV)/.core
+
+setup: $(VENV)/.all ## .venv with every extra and every benchmark peer
+
+demo: $(VENV)/.core ## the main job: make demo [DATA=kuairand|globo|movielens-1m DIR=folder]
+	$(BIN)/kinfolk demo --data-set $(DATA) $(if $(DIR),--data $(DIR)) --out $(OUT) --seed $(SEED)
+
+test: setup lint types contracts unit ## lint, types, import contracts and all tests (heavy ones with reduced counts)
+
+test-full: setup lint types contracts ## as test, with full counts
+	KINFOLK_FULL=1 $(BIN)/python -m pytest -q -rs -n 2 --dist loadfile
+
+lint:
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types:
+	$(BIN)/mypy
+
+contracts:
+	$(BIN)/lint-imports
+
+unit:
+	$(BIN)/python -m pytest -q -rs -n 2 --dist loadfile
+
+bench: setup ## every benchmark, one after the other
+	for b in benchmarks/*.py; do $(BIN)/python $$b --json || exit 1; done
+
+clean: ## forget what was built
+	rm -rf $(VENV) $(OUT) .mypy_cache .ruff_cache .pytest_cache
