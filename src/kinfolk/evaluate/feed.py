@@ -22,7 +22,7 @@ from kinfolk.evaluate.metrics import auc_by_group, rank_users
 from kinfolk.evaluate.protocol import Protocol
 from kinfolk.evaluate.scoring import checked_scores, usable
 from kinfolk.evaluate.since import born, history_degree, met_before
-from kinfolk.evaluate.snapshot import MIN_CANDIDATES, FeedWorld, Snapshot, first_clicks, moments, snapshot
+from kinfolk.evaluate.snapshot import FeedWorld, Snapshot, first_clicks, moments, snapshot
 
 Progress = Callable[[int, int, str], None]
 ORACLE = "ORACLE_future_pop"
@@ -113,7 +113,7 @@ def run_feed(
                     shown.append(_impressions(asked, scores).with_columns(**{k: pl.lit(v) for k, v in key.items()}))
     if not days:
         raise ProtocolError(
-            f"{log.name}: at none of {len(drawn)} moments do {MIN_CANDIDATES} items have "
+            f"{log.name}: at none of {len(drawn)} moments do {protocol.live_candidates} items have "
             f"{protocol.live_min[0]} clickers and a warm user to come",
             "use a smaller n, a longer --live, or a later --t1",
         )

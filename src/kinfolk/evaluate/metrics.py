@@ -182,7 +182,7 @@ def rank_users(
     live = take(~out, order, 1)
     hits = y.sum(1).astype(float)
     hits[hits == 0] = np.nan
-    result: dict[str, Float] = {f"prec_{k}": y[:, :k].sum(1) / np.fmin(k, hits) for k in ks}
+    result: dict[str, Float] = {f"prec_{k}": y[:, :k].sum(1) / np.minimum(k, hits) for k in ks}
     weights = {"auc": (live & ~y).astype(float)}
     if weight is not None:
         weights["pauc"] = np.where(live & ~y, take(weight, order, 1), 0.0)

@@ -13,6 +13,7 @@ import numpy as np
 
 from kinfolk.data.log import Log
 from kinfolk.errors import OptionError, ProtocolError
+from kinfolk.evaluate.since import born, clicks_since
 
 DAY = 86400.0
 HOUR = 3600.0
@@ -39,6 +40,7 @@ class Protocol:
         min_later: clickers a candidate must have after its n-th, and inside the window.
         live: P2: items first clicked within so many seconds are live; None: all items.
         live_min: P2: candidates have at least so many clickers so far; one ranking for each value.
+        live_candidates: P2: a moment with fewer candidates is left out.
         snapshots, per_snapshot: P2: moments drawn, and user-days a moment.
         step: P2: length of the grid of moments, in seconds.
         first_offset: P2: no moment before t1 + first_offset.
@@ -68,6 +70,7 @@ class Protocol:
     min_later: int = 10
     live: float | None = 2 * DAY
     live_min: tuple[int, ...] = (10, 30)
+    live_candidates: int = 20
     snapshots: int = 20
     per_snapshot: int = 200
     step: float = HOUR
@@ -208,11 +211,8 @@ def from_log(log: Log, t1: float | None = None) -> Protocol:
         at = midnight
     test = last + 1.0 - at
     window = DAY if test >= 2.5 * DAY else test / 3
-    pairs = log.pairs
-    born = np.full(log.n_items, np.inf)
-    np.minimum.at(born, pairs.item, pairs.time)
-    since = np.bincount(pairs.item[pairs.time >= at], minlength=log.n_items)
-    real = since[born >= at]
+    since = clicks_since(log, at).counts()
+    real = since[born(log) >= at]
     counts, simulate, least = real, None, 20
     if (real >= 20).sum() < 20:
         enough = int((since >= least).sum())

@@ -14,8 +14,6 @@ from kinfolk.errors import ProtocolError
 from kinfolk.evaluate.protocol import DAY, HOUR, Protocol
 from kinfolk.evaluate.since import clicks_since
 
-MIN_CANDIDATES = 20
-"""A snapshot with fewer live candidates is left out."""
 IMPRESSION_USERS = 1000
 """At most so many users of a snapshot are asked about their impressions."""
 _LAST_START = 3 * HOUR
@@ -103,7 +101,7 @@ def snapshot(
     is_live = np.ones(log.n_items, bool) if protocol.live is None else world.born >= earliest
     clickers = np.bincount(clicks.item[past], minlength=log.n_items)
     items = np.flatnonzero((clickers >= n) & is_live)
-    if len(items) < MIN_CANDIDATES:
+    if len(items) < protocol.live_candidates:
         return None
     column = np.full(log.n_items, -1)
     column[items] = np.arange(len(items))

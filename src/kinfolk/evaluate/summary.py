@@ -74,7 +74,7 @@ def summarise(
                 values = part[m].cast(pl.Float64).to_numpy()
                 i = bootstrap(values, clusters=clusters, seed=seed, resamples=resamples)
                 row |= {m: i.mean, f"{m}_low": i.low, f"{m}_high": i.high}
-            for m in compared if present else ():
+            for m in compared if present and name != reference else ():
                 d = compare(
                     group, str(name), str(reference), m, unit=unit, cluster=drawn, seed=seed, resamples=resamples
                 )
