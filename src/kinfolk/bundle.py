@@ -212,7 +212,8 @@ class Bundle:
         universal, lookalike = _matrix(path / _UNIVERSAL), _matrix(path / _LOOKALIKE)
         if not len(users) == len(universal) == len(lookalike) == meta["users"]:
             raise BundleError(
-                f"{path}: {len(users)} user ids, {len(universal)} and {len(lookalike)} embeddings",
+                f"{path}: {len(users)} user ids, {len(universal)} and {len(lookalike)} embeddings, expected "
+                f"{meta['users']} of each",
                 "restore the bundle from a good copy, or train anew",
             )
         p = dict(meta["provenance"])

@@ -1,0 +1,129 @@
+"""A bundle is whole or not there, loads back to the same numbers, and says what is wrong with it."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from kinfolk.bundle import Bundle
+from kinfolk.errors import BundleError, SchemaError
+from kinfolk.represent.embed import embed
+from kinfolk.schema import Categorical, History, Schema
+
+
+@pytest.fixture
+def copy(small_bundle, tmp_path):
+    target = tmp_path / "copy"
+    shutil.copytree(small_bundle.path, target)
+    return target
+
+
+def test_it_loads_back_to_the_same_numbers(small_bundle, small_log, tmp_path):
+    again = small_bundle.save(tmp_path / "again")
+    np.testing.assert_array_equal(again.user_ids, small_log.user_ids)
+    np.testing.assert_array_equal(again.universal, small_bundle.universal)
+    np.testing.assert_array_equal(again.lookalike, small_bundle.lookalike)
+    assert again.provenance == small_bundle.provenance
+    assert again.version == small_bundle.version
+    assert again.schema == small_log.schema
+
+
+def test_the_stored_encoder_gives_the_stored_embeddings(small_bundle, small_log):
+    users = np.arange(50, dtype=np.int32)
+    view = small_log.view(small_bundle.provenance.trained_until)
+    x = embed(small_bundle.represented, view, users)
+    np.testing.assert_allclose(x, small_bundle.universal[:50], atol=1e-5)
+    np.testing.assert_allclose(small_bundle.weights.transform(x), small_bundle.lookalike[:50], atol=1e-5)
+
+
+def test_no_pickle_is_in_it(small_bundle):
+    assert {p.suffix for p in small_bundle.path.iterdir()} == {".json", ".safetensors", ".npy"}
+    for file in small_bundle.path.glob("*.npy"):
+        np.load(file, allow_pickle=False)
+
+
+def _truncate(folder, name):
+    file = folder / name
+    file.write_bytes(file.read_bytes()[:-7])
+
+
+def _flip(folder, name):
+    file = folder / name
+    data = bytearray(file.read_bytes())
+    data[-3] ^= 1
+    file.write_bytes(bytes(data))
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "features.safetensors", "users.safetensors", "lookalike.npy"])
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [(_truncate, "truncated"), (_flip, "was changed"), (lambda f, n: (f / n).unlink(), "is missing")],
+)
+def test_a_harmed_file_is_named_with_the_remedy(copy, name, harm, said):
+    harm(copy, name)
+    with pytest.raises(BundleError, match=said) as caught:
+        Bundle.load(copy)
+    assert name in str(caught.value)
+    assert "restore the bundle" in caught.value.remedy
+
+
+def _edit(folder, change):
+    file = folder / "bundle.json"
+    meta = json.loads(file.read_text())
+    change(meta)
+    file.write_text(json.dumps(meta))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda m: m.update(format=99), "format 99"),
+        (lambda m: m.pop("provenance"), "lacks 'provenance'"),
+        (lambda m: m.update(users=3), "expected 3 of each"),
+    ],
+)
+def test_a_changed_description_is_refused(copy, change, said):
+    _edit(copy, change)
+    with pytest.raises(BundleError, match=said):
+        Bundle.load(copy)
+
+
+def test_half_a_description_is_refused(copy):
+    file = copy / "bundle.json"
+    file.write_text(file.read_text()[:200])
+    with pytest.raises(BundleError, match="damaged"):
+        Bundle.load(copy)
+
+
+def test_weights_that_are_not_finite_are_refused(copy):
+    file = copy / "weights.safetensors"
+    arrays = load_file(file)
+    arrays["lookalike.local"][0, 0] = np.nan
+    save_file(arrays, file)
+    with pytest.raises(BundleError, match=r"local.*not finite"):
+        Bundle.load(copy, verify=False)
+
+
+def test_what_is_no_bundle_is_refused(tmp_path):
+    with pytest.raises(BundleError, match="no bundle"):
+        Bundle.load(tmp_path)
+
+
+def test_nothing_else_is_overwritten(small_bundle, tmp_path):
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "mum.txt").write_text("hello")
+    with pytest.raises(BundleError, match="no bundle"):
+        small_bundle.save(tmp_path / "letters")
+    small_bundle.save(tmp_path / "b")
+    with pytest.raises(BundleError, match="--overwrite"):
+        small_bundle.save(tmp_path / "b")
+    small_bundle.save(tmp_path / "b", overwrite=True)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["b", "letters"]
+
+
+def test_a_schema_that_does_not_fit_is_named(small_bundle):
+    small_bundle.check_schema(small_bundle.schema)
+    with pytest.raises(SchemaError, match="section"):
+        small_bundle.check_schema(Schema(user=(Categorical("colour"),), history=(History(),)))
