@@ -6,7 +6,7 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kinfolk.baselines.als import Als, AlsConfig, fit_als, solve_rows
+from kinfolk.baselines.als import Als, AlsConfig, HalfSweep, fit_als
 from kinfolk.errors import DataError
 
 
@@ -41,14 +41,14 @@ def random_clicks(seed, n_users=60, n_items=40, density=0.15):
 def test_half_a_sweep_is_the_dense_solution(seed, density, factors, alpha):
     clicks = random_clicks(seed, 30, 25, density)
     other = np.random.default_rng(seed + 1).normal(size=(25, factors)).astype(np.float32)
-    ours = solve_rows(sp.csr_matrix(clicks), other, AlsConfig(factors, 1, alpha, 0.5))
+    ours = HalfSweep.given(other, AlsConfig(factors, 1, alpha, 0.5)).solve(sp.csr_matrix(clicks))
     np.testing.assert_allclose(ours, dense_sweep(clicks, other, alpha, 0.5), rtol=2e-4, atol=2e-5)
 
 
 def test_a_row_of_thousands_of_clicks_is_the_dense_solution():
     clicks = random_clicks(0, 2, 5000, 0.8)
     other = np.random.default_rng(1).normal(size=(5000, 8)).astype(np.float32)
-    ours = solve_rows(sp.csr_matrix(clicks), other, AlsConfig(8))
+    ours = HalfSweep.given(other, AlsConfig(8)).solve(sp.csr_matrix(clicks))
     np.testing.assert_allclose(ours, dense_sweep(clicks, other, 10.0, 1.0), rtol=1e-4, atol=1e-6)
 
 

@@ -1,7 +1,8 @@
 """Blocks of user features as of a moment, for classifiers that are trained for one candidate on its seeds.
 
-Nothing here may say that a user clicked the candidate itself, for seeds did and the users to be scored did not: clicks
-on it do not count as activity, and a seed's context is that of the last event before its click on it.
+Nothing here may say that a user clicked the candidate itself, for seeds did and the users to be scored did not. So what
+moves with time (context, activity) is taken strictly before a moment of each user's own: for a seed its click on the
+candidate, for the users set against the seeds an event of theirs, for the users to be scored now.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from kinfolk.baselines.history_matrix import shared_tf_idf
 from kinfolk.baselines.shared import Shared
 from kinfolk.baselines.vectors import unit_vectors
-from kinfolk.data.jagged import ranges
+from kinfolk.data.jagged import slices
 from kinfolk.data.log import MISSING, Codes, Log, View
 from kinfolk.errors import OptionError
 
@@ -29,17 +30,10 @@ MAX_VALUES = 1500
 
 @dataclass(frozen=True)
 class Asked:
-    """Whose features, as of when.
-
-    Args:
-        users: int[n].
-        before: float64[n], the context of a user is that of the last event strictly before this moment.
-        item: log row of the candidate, -1 for none.
-    """
+    """Whose features, as of when: users int[n]; before float64[n], what happened at this moment or later is unknown."""
 
     users: NDArray[np.int32]
     before: NDArray[np.float64]
-    item: int
 
 
 class FeatureBlocks:
@@ -76,13 +70,12 @@ class FeatureBlocks:
 
     def activity(self, asked: Asked, view: View) -> NDArray[np.float32]:
         """float32[n, 3]."""
+        events = view.log.events_by_user
+        recent = events.counts(asked.users, asked.before) - events.counts(asked.users, asked.before - self.window)
         cold = ~self.als[asked.users].any(1)
-        own = np.zeros((2, len(asked.users)), np.int64)
-        if asked.item >= 0:
-            own = _own_clicks(asked, view, self.window)
-        items = view.n_items(asked.users) - own[0]
-        events = view.n_events(asked.users, self.window) - own[1]
-        return np.column_stack([cold, np.log1p(items) / 3, np.log1p(events) / 3]).astype(np.float32)
+        return np.column_stack([cold, np.log1p(_items_before(view, asked)) / 3, np.log1p(recent) / 3]).astype(
+            np.float32
+        )
 
     def codes(self, asked: Asked, view: View) -> tuple[NDArray[np.int32], list[int]]:
         """(int32[n, fields], number of codes of each field); 0 = missing."""
@@ -108,18 +101,14 @@ def _context_before(log: Log, users: NDArray[np.int32], before: NDArray[np.float
     return {name: np.where(some, codes[last], MISSING).astype(np.int32) for name, codes in log.events.context.items()}
 
 
-def _own_clicks(asked: Asked, view: View, window: float) -> NDArray[np.int64]:
-    """int64[2, n]: what each user's clicks on the candidate add to their distinct items and to their recent events."""
-    index, log = view.log.events_by_user, view.log
-    starts, ends = index.offsets[asked.users], index.ends(asked.users, view.now)
-    at = ranges(starts, ends)
-    user = np.repeat(np.arange(len(asked.users)), ends - starts)
-    on_it = log.events.item[index.payload[at]] == asked.item
-    recent = on_it & (index.time[at] >= view.now - window)
-    clicked = np.bincount(user[on_it], minlength=len(asked.users)) > 0
-    if view.is_removed[asked.item]:  # the view's histories are without it already, its events are not
-        clicked[:] = False
-    return np.stack([clicked.astype(np.int64), np.bincount(user[recent], minlength=len(asked.users))])
+def _items_before(view: View, asked: Asked) -> NDArray[np.int64]:
+    """int64[n]: distinct items, none of the view's removed ones."""
+    index = view.log.by_user
+    starts, ends = index.offsets[asked.users], index.ends(asked.users, asked.before)
+    if len(view.removed) == 0:
+        return ends - starts
+    items = slices(index.payload, starts, ends)
+    return items.filter(~view.is_removed[items.values]).lengths
 
 
 def _one_hot(codes: NDArray[np.int32], sizes: list[int]) -> Csr:

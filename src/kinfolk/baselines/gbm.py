@@ -67,11 +67,11 @@ class Gbm:
         out = np.zeros((len(users), len(candidates)), np.float32)
         for row in range(len(candidates)):
             train, labels = training_set(candidates, row, view, self.window)
-            if labels.all() or not labels.any():
+            if len(users) == 0 or labels.all() or not labels.any():
                 continue
             data = self._lightgbm.Dataset(self._matrix(train, view), labels.astype(np.float32))
             model = self._lightgbm.train(settings, data, ROUNDS)
-            asked = Asked(users, np.full(len(users), view.now), train.item)
+            asked = Asked(users, np.full(len(users), view.now))
             out[:, row] = model.predict(self._matrix(asked, view), raw_score=True, num_threads=1)
         return out
 

@@ -69,13 +69,13 @@ class Logistic:
         out = np.zeros((len(users), len(candidates)), np.float32)
         for row in range(len(candidates)):
             train, labels = training_set(candidates, row, view, self.window)
-            if labels.all() or not labels.any():
+            if len(users) == 0 or labels.all() or not labels.any():
                 continue
             model = LogisticRegression(solver="liblinear", C=self.inverse_penalty, max_iter=50)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ConvergenceWarning)  # 50 iterations are meant as a bound
                 model.fit(self._matrix(train, view), labels)
-            asked = Asked(users, np.full(len(users), view.now), train.item)
+            asked = Asked(users, np.full(len(users), view.now))
             out[:, row] = model.decision_function(self._matrix(asked, view))
         return out
 
@@ -91,19 +91,25 @@ def training_set(candidates: Candidates, row: int, view: View, window: float) ->
     now) who neither clicked the candidate before now nor are known to have met it.
 
     Returns:
-        asked: seeds first, as of their click on the candidate; then the others, as of now.
+        asked: seeds first, as of their click on the candidate; then the others, as of one of their events in the last
+            `window` seconds, drawn (their last event, where there is none). So all are seen before something they did:
+            were the others seen as of now, "active of late" would be true of each of them and tell them from the seeds.
         labels: bool, True for seeds.
     """
     item = int(candidates.item[row])
     seeds, times = candidates.seeds[row].astype(np.int32), candidates.times[row].astype(np.float64)
-    pool = _active(view, window, _gone(view, item, seeds))
+    gone = _gone(view, item, seeds)
+    pool = _active(view, window, gone)
     if len(pool) < SMALL_POOL:
-        pool = _active(view, np.inf, _gone(view, item, seeds))
+        pool = _active(view, np.inf, gone)
     rng = np.random.default_rng([*candidates.rng[row], _OWN_STREAM])
     others = rng.choice(pool, min(NEGATIVES, len(pool)), replace=False).astype(np.int32)
-    before = np.concatenate([times, np.full(len(others), view.now)])
-    labels = np.arange(len(before)) < len(seeds)
-    return Asked(np.concatenate([seeds, others]), before, item), labels
+    events = view.log.events_by_user
+    end = events.ends(others, view.now)
+    first = np.minimum(events.ends(others, view.now - window), end - 1)
+    drawn = first + (rng.random(len(others)) * (end - first)).astype(np.int64)
+    before = np.concatenate([np.minimum(times, view.now), events.time[drawn]])
+    return Asked(np.concatenate([seeds, others]), before), np.arange(len(before)) < len(seeds)
 
 
 def _active(view: View, window: float, gone: NDArray[np.int32]) -> NDArray[np.int32]:
