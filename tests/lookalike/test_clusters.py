@@ -57,6 +57,14 @@ def test_inertia_is_within_one_percent_of_scikit_learn(n: int, d: int, k: int, g
     assert min(ours) <= 1.01 * theirs
 
 
+@pytest.mark.parametrize("groups", [1, 20])
+def test_one_run_is_typically_as_good_as_one_of_scikit_learn(groups: int) -> None:
+    points = blobs(2000, 16, groups, seed=groups)
+    ours = [kmeans(points, 20, seed=s).inertia for s in range(9)]
+    theirs = [KMeans(20, n_init=1, max_iter=25, random_state=s).fit(points).inertia_ for s in range(9)]
+    assert np.median(ours) <= 1.01 * np.median(theirs)
+
+
 def test_lloyd_steps_are_those_of_scikit_learn_from_the_same_start() -> None:
     points = blobs(2000, 12, 8, seed=5)
     ours = kmeans(points, 10, seed=0, start=points[:10], iterations=300, tolerance=0)

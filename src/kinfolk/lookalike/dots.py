@@ -67,3 +67,18 @@ def squared_distance(x: F32, y: F32) -> np.float32:
         gap = x[t] - y[t]
         s += gap * gap
     return s
+
+
+@numba.njit(nogil=True, cache=True, fastmath=FAST)
+def squared_distances(x: F32, rows: F32, count: int, out: F32) -> None:
+    """out[j] = |x - rows[j]|² for j < count, two rows at a time. x float32[d], rows float32[k, d], out float32[k]."""
+    for j in range(0, count - 1, 2):
+        a, b = rows[j], rows[j + 1]
+        s0 = s1 = np.float32(0)
+        for t in range(x.shape[0]):
+            p, q = x[t] - a[t], x[t] - b[t]
+            s0 += p * p
+            s1 += q * q
+        out[j], out[j + 1] = s0, s1
+    if count % 2:
+        out[count - 1] = squared_distance(x, rows[count - 1])

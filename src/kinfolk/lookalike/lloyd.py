@@ -1,7 +1,8 @@
 """The steps of k-means as serial kernels: start (k-means++), assign, re-seed empty clusters, move, finish.
 
 Points are `vectors[rows[lo:hi]]`, gathered as they are read. Sums are float64 in a fixed order, so a result depends on
-the points and the seed only. Sources: Lloyd 1982; Arthur and Vassilvitskii 2007 for the start.
+the points and the seed only. Sources: Lloyd 1982; Arthur and Vassilvitskii 2007 for the start
+(greedy as in section 5: several draws, the one that lowers the sum of distances most).
 """
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from kinfolk.lookalike.dots import F32, FAST, dots, squared_distance
+from kinfolk.lookalike.dots import F32, FAST, dots, squared_distance, squared_distances
 
 I64 = NDArray[np.int64]
 I32 = NDArray[np.int32]
 F64 = NDArray[np.float64]
 U64 = NDArray[np.uint64]
 
-START_POINTS = 65_536  # the start looks at no more points than this, spread evenly over the set
+START_POINTS = 1024  # for each cluster: the start looks at no more of them, spread evenly over the set
 LARGEST = np.float32(1e15)  # beyond it a squared distance may leave float32
 
 
@@ -71,9 +72,10 @@ def sample(rows: I64, limit: int, state: U64) -> I64:
 
 @numba.njit(nogil=True, cache=True)
 def start(vectors: F32, rows: I64, centroids: F32, state: U64) -> int:
-    """k-means++ beside what is there: rows of `centroids` float32[k, d] that are not all zero are kept and moved first.
+    """Greedy k-means++ beside what is there: of a few points drawn by squared distance keep the most useful.
 
-    Returns how many centroids there are now: fewer than k where the points have fewer distinct places.
+    Rows of `centroids` float32[k, d] that are not all zero are kept and moved first. Returns how many centroids there
+    are then: fewer than k where the points have fewer distinct places.
     """
     k = centroids.shape[0]
     made = 0
@@ -83,32 +85,42 @@ def start(vectors: F32, rows: I64, centroids: F32, state: U64) -> int:
             made += 1
     if made == k:
         return made
-    rows = sample(rows, START_POINTS, state)
+    rows = sample(rows, START_POINTS * k, state)
     n = len(rows)
-    nearest = np.full(n, np.inf, np.float32)
     if made == 0:
         centroids[0] = vectors[rows[np.int64(uniform(state) * n)]]
         made = 1
-    done = 0
-    while True:
+    nearest = np.full(n, np.inf, np.float32)
+    for i in range(n):
+        for j in range(made):
+            nearest[i] = min(nearest[i], squared_distance(vectors[rows[i]], centroids[j]))
+    trials = 2 + int(np.log(k))
+    drawn = np.empty(trials, np.int64)
+    places = np.empty((trials, centroids.shape[1]), np.float32)
+    apart = np.empty((n, trials), np.float32)
+    below = np.empty(n, np.float64)
+    while made < k:
         total = 0.0
         for i in range(n):
-            x = vectors[rows[i]]
-            for j in range(done, made):
-                nearest[i] = min(nearest[i], squared_distance(x, centroids[j]))
             total += nearest[i]
-        done = made
-        if made == k or not total > 0:
+            below[i] = total
+        if not total > 0:
             break
-        left = uniform(state) * total
-        chosen = -1
+        for t in range(trials):
+            at = np.searchsorted(below, uniform(state) * total, side="right")
+            drawn[t] = at if at < n else n - 1
+            while nearest[drawn[t]] == 0:  # only where rounding put the draw at the very end
+                drawn[t] -= 1
+            places[t] = vectors[rows[drawn[t]]]
+        sums = np.zeros(trials, np.float64)
         for i in range(n):
-            if nearest[i] > 0:  # rounding may leave some of the draw at the end: the last possible point then
-                chosen = i
-                left -= nearest[i]
-                if left < 0:
-                    break
-        centroids[made] = vectors[rows[chosen]]
+            squared_distances(vectors[rows[i]], places, trials, apart[i])
+            for t in range(trials):
+                apart[i, t] = min(apart[i, t], nearest[i])
+                sums[t] += apart[i, t]
+        best = np.argmin(sums)
+        centroids[made] = places[best]
+        nearest[:] = apart[:, best]
         made += 1
     centroids[made:] = 0
     return made
