@@ -9,8 +9,8 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from sklearn.utils.extmath import randomized_svd
 
-from kinfolk.baselines.als import shared_als
-from kinfolk.baselines.history_matrix import shared_tf_idf
+from kinfolk.baselines.als import AlsConfig, shared_als
+from kinfolk.baselines.history_matrix import shared_history, shared_tf_idf
 from kinfolk.baselines.shared import Shared
 from kinfolk.data.jagged import Jagged
 from kinfolk.data.log import View
@@ -26,7 +26,9 @@ class UserVectors(Protocol):
 
 
 def als_vectors(shared: Shared, view: View, seed: int) -> NDArray[np.float32]:
-    """User factors of ALS with its defaults, d = 64."""
+    """User factors of ALS with its defaults, d = 64; all zero where nobody clicked anything."""
+    if shared_history(shared, view).matrix.nnz == 0:
+        return np.zeros((view.log.n_users, AlsConfig().factors), np.float32)
     return shared_als(shared, view, seed).users
 
 
@@ -35,7 +37,14 @@ def svd_vectors(shared: Shared, view: View, seed: int, size: int = 128) -> NDArr
     return shared.get(view, ("svd", seed, size), lambda v: _svd(shared_tf_idf(shared, v), size, seed))
 
 
-VECTORS: dict[str, UserVectors] = {"als": als_vectors, "svd": svd_vectors}
+def dnn_vectors(shared: Shared, view: View, seed: int) -> NDArray[np.float32]:
+    """x_u of the YouTube DNN with its defaults, d = 64."""
+    from kinfolk.baselines.youtube_dnn import DnnVectors  # here, so that other vectors do not load torch
+
+    return DnnVectors()(shared, view, seed)
+
+
+VECTORS: dict[str, UserVectors] = {"als": als_vectors, "svd": svd_vectors, "dnn": dnn_vectors}
 
 
 def unit_vectors(vectors: str | UserVectors, shared: Shared, view: View, seed: int) -> NDArray[np.float32]:
