@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,27 +110,26 @@ def train_stages(
     work: Path | None = None,
     resume: bool = False,
     on_progress: OnProgress | None = None,
+    learned: Represented | None = None,
 ) -> Trained:
     """Stage 1 on the first window, stage 2 on seeds of the second and samples of the third.
+
+    Args:
+        view: everything that may be learned from.
+        chosen: how.
+        seed: of everything drawn.
+        device: any torch device.
+        work: folder for checkpoints and metrics as JSON lines.
+        resume: go on from the checkpoints there.
+        on_progress: see `OnProgress`.
+        learned: stage 1, where it is there already: `learn_users` of the same view, preset and seed.
 
     Raises:
         DataError: the view holds too little to split in time.
     """
-    if len(np.unique(view.pairs.user)) < 2:
-        raise DataError(
-            f"{view.log.name}: fewer than two users clicked anything before {view.now:.0f}",
-            "a look-alike model needs a crowd; train on a longer log",
-        )
-    windows = Windows.split(view, chosen.seeds_share, chosen.samples_share)
-    represented = train_represent(
-        view.log.view(windows.seeds_from, view.removed),
-        view.log.schema,
-        replace(chosen.represent, seed=seed, device=device),
-        checkpoint=None if work is None else work / "represent.safetensors",
-        resume=resume,
-        metrics_path=None if work is None else work / "represent.jsonl",
-        on_progress=None if on_progress is None else _stage_one(on_progress),
-    )
+    options: _Options = {"seed": seed, "device": device, "work": work, "resume": resume, "on_progress": on_progress}
+    windows = split(view, chosen)
+    represented = learned or learn_users(view, chosen, **options)
     until = view.log.view(windows.until, view.removed)
 
     def embedder(users: NDArray[np.int32], now: float, without: NDArray[np.int32]) -> NDArray[np.float32]:
@@ -147,8 +147,53 @@ def train_stages(
         metrics_path=None if work is None else work / "lookalike.jsonl",
         on_progress=None if on_progress is None else lambda at: on_progress("look-alike", at),
     )
-    metrics = {"represent": represented.metrics, "lookalike": rows}
+    metrics = {"users": represented.metrics, "look-alike": rows}
     return Trained(represented, Weights.of(model), windows, metrics)
+
+
+class _Options(TypedDict):
+    seed: int
+    device: str
+    work: Path | None
+    resume: bool
+    on_progress: OnProgress | None
+
+
+def learn_users(
+    view: View,
+    chosen: Preset,
+    *,
+    seed: int,
+    device: str = "cpu",
+    work: Path | None = None,
+    resume: bool = False,
+    on_progress: OnProgress | None = None,
+) -> Represented:
+    """Stage 1, on the first of the three windows; arguments as `train_stages`."""
+    first = view.log.view(split(view, chosen).seeds_from, view.removed)
+    return train_represent(
+        first,
+        view.log.schema,
+        replace(chosen.represent, seed=seed, device=device),
+        checkpoint=None if work is None else work / "users.safetensors",
+        resume=resume,
+        metrics_path=None if work is None else work / "users.jsonl",
+        on_progress=None if on_progress is None else _stage_one(on_progress),
+    )
+
+
+def split(view: View, chosen: Preset) -> Windows:
+    """The three windows in time.
+
+    Raises:
+        DataError: the view holds too little.
+    """
+    if len(np.unique(view.pairs.user)) < 2:
+        raise DataError(
+            f"{view.log.name}: fewer than two users clicked anything before {view.now:.0f}",
+            "a look-alike model needs a crowd; train on a longer log",
+        )
+    return Windows.split(view, chosen.seeds_share, chosen.samples_share)
 
 
 def make_bundle(view: View, trained: Trained, *, preset_name: str, seed: int, removed_items: tuple[str, ...]) -> Bundle:

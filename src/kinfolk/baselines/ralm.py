@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinfolk.baselines.method import Candidates
+from kinfolk.baselines.shared import Shared
 from kinfolk.bundle import Bundle
 from kinfolk.data.jagged import Jagged, slices
 from kinfolk.data.log import View
@@ -15,7 +16,7 @@ from kinfolk.lookalike.weights import Weights
 from kinfolk.presets import Preset, preset, with_pooling
 from kinfolk.represent.embed import embed
 from kinfolk.represent.represented import Represented
-from kinfolk.training import OnProgress, train_stages
+from kinfolk.training import OnProgress, learn_users, train_stages
 
 
 class Ralm:
@@ -28,6 +29,7 @@ class Ralm:
         pooling: "attention", or "average" for RALM with average.
         fresh: score histories as of now; None: as the preset says. Static vectors are those at the end of training.
         max_seeds: the newest this many seeds of a candidate are clustered.
+        shared: so that methods that differ in stage 2 alone train stage 1 once.
         on_progress: of training.
     """
 
@@ -40,16 +42,22 @@ class Ralm:
         pooling: str = "attention",
         fresh: bool | None = None,
         max_seeds: int = 2000,
+        shared: Shared | None = None,
         on_progress: OnProgress | None = None,
     ) -> None:
         self.preset = with_pooling(_named(preset), pooling)
         self.name, self.seed, self.max_seeds, self.on_progress = name, seed, max_seeds, on_progress
+        self.shared = shared or Shared()
         self.fresh = self.preset.fresh if fresh is None else fresh
         self.metrics: dict[str, list[dict[str, float]]] = {}
 
     def fit(self, view: View) -> None:
         """Train both stages on what `view` shows."""
-        trained = train_stages(view, self.preset, seed=self.seed, on_progress=self.on_progress)
+        key = ("users", self.preset.represent, self.preset.seeds_share, self.preset.samples_share, self.seed)
+        learned = self.shared.get(
+            view, key, lambda v: learn_users(v, self.preset, seed=self.seed, on_progress=self.on_progress)
+        )
+        trained = train_stages(view, self.preset, seed=self.seed, on_progress=self.on_progress, learned=learned)
         self.metrics = trained.metrics
         self._ready(trained.represented, trained.weights, view)
 
