@@ -52,6 +52,7 @@ def over_n(table: pl.DataFrame, metric: str, highlight: Sequence[str] = ()) -> F
         data.append(
             {
                 "type": "scatter",
+                "mode": "lines",
                 "x": n + n[::-1],
                 "y": high + low[::-1],
                 "fill": "toself",
@@ -77,7 +78,7 @@ def over_n(table: pl.DataFrame, metric: str, highlight: Sequence[str] = ()) -> F
             }
         )
     ticks = sorted(table["n"].unique().to_list())
-    layout = _layout("number of seeds n", TITLES.get(metric, metric))
+    layout = _layout("n seeds", TITLES.get(metric, metric))
     layout["xaxis"] |= {"type": "log", "tickvals": ticks, "ticktext": [str(t) for t in ticks]}
     layout["hovermode"] = "x unified"
     return {"data": data, "layout": layout}

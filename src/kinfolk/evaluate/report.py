@@ -25,8 +25,6 @@ from kinfolk.evaluate.charts import (
 from kinfolk.evaluate.output import plain, write_whole
 from kinfolk.evaluate.summary import TITLES, interval
 
-_CURVES = ("eauc", "auc")
-
 
 def write_report(
     path: str | Path,
@@ -131,10 +129,9 @@ def _results(heading: str, table: pl.DataFrame, highlight: Sequence[str], chart:
         return _section(heading, lead, _table(table, metrics, compared, highlight))
     sizes = sorted(table["n"].unique().to_list())
     if len(sizes) > 1:
-        curves = [m for m in _CURVES if m in metrics] or metrics[:2]
+        curves = list(dict.fromkeys([metrics[0], "auc" if "auc" in metrics else metrics[-1]]))
         charts = "".join(
-            f"<div><h3>{_text(TITLES.get(m, m))} by number of seeds</h3>{chart(over_n(table, m, highlight))}</div>"
-            for m in curves
+            f"<div><h3>{_text(TITLES.get(m, m))} by n</h3>{chart(over_n(table, m, highlight))}</div>" for m in curves
         )
         parts += [_matrix(table, metrics[0], sizes, highlight), f'<div class="two">{charts}</div>']
     for n in sizes:
