@@ -62,7 +62,7 @@ class LshNearest:
         """float32[U, C]: a cosine, or -2 for a user who shares no bucket with a seed."""
         out = np.full((len(users), len(candidates)), OUTSIDE, np.float32)
         mine = self.vectors.rows(users, view)
-        some = mine.any(axis=1)
+        some: NDArray[np.bool_] = np.any(mine, axis=1)
         buckets = self.buckets(mine)
         for c in range(len(candidates)):
             seeds = np.asarray(candidates.seeds[c], np.int64)[-self.max_seeds :]
@@ -77,8 +77,8 @@ class LshNearest:
                 meet = np.zeros((len(mine[part]), len(theirs)), bool)
                 for table in range(self.tables):
                     meet |= buckets[part, table, None] == their_buckets[None, :, table]
-                best = np.where(meet, mine[part] @ theirs.T, np.float32(OUTSIDE)).max(axis=1)
-                out[part, c] = np.where(some[part], best, np.float32(OUTSIDE))
+                cosine: NDArray[np.float32] = np.where(meet, mine[part] @ theirs.T, np.float32(OUTSIDE))
+                out[part, c] = np.where(some[part], cosine.max(axis=1), np.float32(OUTSIDE))
         return out
 
     def buckets(self, x: NDArray[np.float32]) -> NDArray[np.int64]:

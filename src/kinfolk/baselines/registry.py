@@ -19,6 +19,7 @@ from kinfolk.errors import OptionError
 Protocol = Literal["new-item", "feed", "table1"]
 NEW_ITEM: tuple[Protocol, ...] = ("new-item",)
 FEED: tuple[Protocol, ...] = ("feed",)
+TABLE1: tuple[Protocol, ...] = ("table1",)
 BOTH: tuple[Protocol, ...] = ("new-item", "feed")
 EVERY: tuple[Protocol, ...] = ("new-item", "feed", "table1")
 
@@ -46,7 +47,7 @@ class Row:
 
 _HERE = "kinfolk.baselines."
 _COSINE, _LDA = _HERE + "cosine:Cosine", _HERE + "discriminant:Discriminant"
-_LR = _HERE + "logistic:Logistic"
+_LR, _YAHOO = _HERE + "logistic:Logistic", _HERE + "yahoo_lookalike:YahooLookalike"
 
 ROWS: dict[str, Row] = {
     "random": Row(_HERE + "popularity:Random", protocols=EVERY, groups=("quick",)),
@@ -81,6 +82,22 @@ ROWS: dict[str, Row] = {
         _LR, {"blocks": {"als": 2.0, "activity": 1.0, "fields": 0.5}}, ("shared", "window"), NEW_ITEM, ("opponents",)
     ),
     "gbm_als_fields_activity": Row(_HERE + "gbm:Gbm", {}, ("shared", "window"), NEW_ITEM),
+    # on user features
+    "lr": Row(_HERE + "logistic_regression:LogisticRegression", {}, ("shared",), EVERY, ("table1",)),
+    "yahoo_lookalike": Row(_YAHOO, {}, ("shared",), EVERY, ("table1",)),
+    "yahoo_lookalike_probability": Row(_YAHOO, {"positive_filter": "probability"}, ("shared",), EVERY),
+    "youtube_dnn": Row(_HERE + "youtube_dnn:YoutubeDnn", {}, ("shared",), TABLE1, ("table1",)),
+    "dnn_mean_cosine": Row(_COSINE, {"vectors": "dnn"}, ("shared",), EVERY),
+    "dnn_lda": Row(_LDA, {"vectors": "dnn"}, ("shared",), BOTH, ("opponents",)),
+    "tag_rules": Row(_HERE + "tag_rules:TagRules", {}, ("shared",), EVERY, ("quick",)),
+    "jaccard": Row(_HERE + "jaccard:Jaccard", {}, ("shared",), EVERY, ("quick",)),
+    "jaccard_max": Row(_HERE + "jaccard:Jaccard", {"pool": "max"}, ("shared",), EVERY),
+    "cluster_nearest": Row(_HERE + "cluster_nearest:ClusterNearest", {}, ("shared",), EVERY, ("quick",)),
+    "lsh_nearest": Row(_HERE + "lsh_nearest:LshNearest", {}, ("shared",), EVERY, ("quick",)),
+    "fm": Row(_HERE + "factorization_machine:FactorizationMachine", {}, ("shared",), EVERY),
+    "mlp": Row(_HERE + "mlp_classifier:MlpClassifier", {}, ("shared",), EVERY),
+    "gradient_boosting": Row(_HERE + "gradient_boosting:GradientBoosting", {}, ("shared",), EVERY),
+    "label_propagation": Row(_HERE + "label_propagation:LabelPropagation", {}, ("shared",), EVERY),
 }
 
 

@@ -89,6 +89,12 @@ class DnnVectors:
 
 
 def trained(shared: Shared, view: View, config: RepresentConfig, seed: int) -> Represented:
-    """Stage 1 with concatenation, trained once a view, config and seed."""
+    """Stage 1 with concatenation, trained once a view, config and seed.
+
+    Shared negatives are at most half of the items, or drawing distinct ones from a small log would not end.
+    """
+    if config.shared_negatives is not None:
+        clicked = np.bincount(view.pairs.item, minlength=view.log.n_items) >= config.item_min_count
+        config = replace(config, shared_negatives=max(min(config.shared_negatives, int(clicked.sum()) // 2), 1))
     chosen = replace(config, encoder=replace(config.encoder, merge="concat"), seed=seed)
     return shared.get(view, ("dnn", chosen), lambda v: train_represent(v, v.log.schema, chosen))
