@@ -1,7 +1,7 @@
 """Differentiable lookups in an embedding table with sparse gradients: `mean_rows`, `dot_rows`.
 
-The gradient of a table holds only the rows that a batch used, each once, as a coalesced `torch.sparse_coo_tensor`; `RowAdam`
-and `torch.optim.SparseAdam` take it as it is. On a CPU the loops of `kinfolk.nn.rows` run; elsewhere, plain torch.
+The gradient of a table holds only the rows that a batch used, each once, as a `torch.sparse_coo_tensor`; `RowAdam` and
+`torch.optim.SparseAdam` take it as it is. On a CPU the loops of `kinfolk.nn.rows` run; elsewhere, plain torch.
 """
 
 from __future__ import annotations
@@ -50,6 +50,31 @@ def dot_rows(table: Tensor, x: Tensor, index: Tensor) -> Tensor:
 def has_kernels(table: Tensor) -> bool:
     """Whether the CPU loops serve this table."""
     return table.device.type == "cpu"
+
+
+def used_rows(grad: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows of a sparse gradient and their sums.
+
+    Autograd drops the mark that a gradient is coalesced, and torch would sort it again; here a look at the rows decides.
+
+    Args:
+        grad: sparse [V, m].
+
+    Returns:
+        int64[r] distinct rows, float[r, m].
+    """
+    index, values = grad._indices()[0], grad._values()
+    if not has_kernels(values):
+        grad = grad.coalesce()
+        return grad._indices()[0], grad._values()
+    if grad.is_coalesced() or bool((np.diff(_np(index)) > 0).all()):
+        return index, values
+    places = _Uses(_np(index).astype(np.int32), grad.shape[0])
+    order = np.empty(len(index), np.int32)
+    rows.transpose(np.arange(len(index) + 1), places.place, places.starts, order)
+    sums = values.new_empty(len(places.rows), values.shape[1])
+    spread(rows.sum_rows, len(sums), values.numel(), _np(values.contiguous()), order, places.starts, False, _np(sums))
+    return torch.from_numpy(places.rows), sums
 
 
 class _MeanRows(torch.autograd.Function):

@@ -18,6 +18,7 @@ import torch
 from numba import njit
 from torch import Tensor
 
+from kinfolk.nn.lookup import has_kernels, used_rows
 from kinfolk.nn.rows import I64, F
 from kinfolk.nn.spread import spread
 
@@ -64,9 +65,8 @@ class RowAdam:
         for table, moments in zip(self.tables, self.moments, strict=True):
             if table.grad is None:
                 continue
-            grad = table.grad.coalesce()
-            used, values = grad._indices()[0], grad._values()
-            if table.device.type == "cpu":
+            used, values = used_rows(table.grad)
+            if has_kernels(table):
                 args = (table.detach().numpy(), moments.numpy(), used.numpy(), values.contiguous().numpy())
                 spread(_step, len(used), 7 * values.numel(), *args, size, b1, b2, self.eps)
             else:

@@ -104,7 +104,7 @@ class UserEncoder(nn.Module):
         Raises:
             OptionError: weights are asked of an encoder with merge="concat", which has none.
         """
-        H, present = self._fields(batch)
+        H, present = self.lookups(batch)
         if self.merge is None:
             if return_weights:
                 raise OptionError(
@@ -116,7 +116,7 @@ class UserEncoder(nn.Module):
         x = self.mlp(M)
         return (x, w) if return_weights else x
 
-    def _fields(self, batch: UserBatch) -> tuple[Tensor, Tensor]:
+    def lookups(self, batch: UserBatch) -> tuple[Tensor, Tensor]:
         """H float[B, n, m] and present bool[B, n]."""
         H: list[Tensor] = []
         present: list[Tensor] = []

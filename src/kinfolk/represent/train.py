@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -195,7 +195,7 @@ class Run:
         if resume and checkpoint is not None:
             rows, best = self._resume(checkpoint)
         while len(rows) < self.config.epochs and not self._stalled(rows):
-            rows.append(self._epoch(len(rows), on_progress))
+            rows.append(self.epoch(len(rows), on_progress))
             losses = [row["validation_loss"] for row in rows if "validation_loss" in row]
             if losses and losses[-1] == min(losses):
                 best = {k: v.clone() for k, v in self._weights().items()}
@@ -207,19 +207,16 @@ class Run:
             self._load_weights(best)
         return rows
 
-    def _epoch(self, epoch: int, on_progress: Callable[[Progress], None] | None) -> dict[str, float]:
+    def epoch(self, epoch: int, on_progress: Callable[[Progress], None] | None = None) -> dict[str, float]:
+        """One pass over the training samples (`epoch` counts from 0); returns its row of metrics."""
         rng = np.random.default_rng([self.config.seed, epoch])
         torch.manual_seed(int(rng.integers(2**62)))
         self.encoder.train()
         order = rng.permutation(len(self.train))
         began = told = time.perf_counter()
         total, done = torch.zeros((), dtype=torch.float64, device=self.device), 0
-        for losses in self._losses(self.train, order, rng):
-            losses.mean().backward()
-            self.row_adam.step()
-            self.adam.step()
-            self.row_adam.zero_grad()
-            self.adam.zero_grad()
+        for losses in self.losses(self.train, order, rng):
+            self.step(losses)
             total += losses.detach().sum()
             done += len(losses)
             now = time.perf_counter()
@@ -233,15 +230,27 @@ class Run:
             row["validation_loss"] = self.validation_loss()
         return row
 
+    def step(self, losses: Tensor) -> None:
+        """Go down the gradient of the mean of a batch's losses (float[B])."""
+        losses.mean().backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        self.update()
+
+    def update(self) -> None:
+        """Apply the gradients and forget them."""
+        self.row_adam.step()
+        self.adam.step()
+        self.row_adam.zero_grad()
+        self.adam.zero_grad()
+
     @torch.no_grad()
     def validation_loss(self) -> float:
         """Mean loss of what was held out, always against the same negatives."""
         self.encoder.eval()
         rng = np.random.default_rng([self.config.seed, 2**32])
-        parts = self._losses(self.held_out, np.arange(len(self.held_out)), rng)
+        parts = self.losses(self.held_out, np.arange(len(self.held_out)), rng)
         return float(sum(losses.double().sum() for losses in parts)) / len(self.held_out)
 
-    def _losses(self, samples: Samples, order: np.ndarray[Any, Any], rng: np.random.Generator) -> Any:
+    def losses(self, samples: Samples, order: np.ndarray[Any, Any], rng: np.random.Generator) -> Iterator[Tensor]:
         """Yield float[B] of each batch of samples in the given order."""
         c, ranks = self.config, self.features.item_codes(self.view.log)[samples.item] - 2
         size = max(_CHUNK // c.batch_size, 1) * c.batch_size
