@@ -49,7 +49,7 @@ def one_of(many: Clusterings, c: int, offsets: NDArray[np.int64]) -> Clustering:
     return Clustering(many.centroids[c], many.sizes[c], many.assignment[part], many.inertia[c], many.valid[c])
 
 
-@pytest.mark.parametrize(("n", "d", "k", "groups"), [(3000, 16, 20, 40), (2000, 8, 5, 3), (2500, 24, 20, 1)])
+@pytest.mark.parametrize(("n", "d", "k", "groups"), [(3000, 16, 20, 40), (2000, 16, 20, 20), (2000, 8, 5, 3)])
 def test_inertia_is_within_one_percent_of_scikit_learn(n: int, d: int, k: int, groups: int) -> None:
     points = blobs(n, d, groups, seed=n)
     ours = [kmeans(points, k, seed=s, iterations=100).inertia for s in range(8)]
@@ -57,7 +57,7 @@ def test_inertia_is_within_one_percent_of_scikit_learn(n: int, d: int, k: int, g
     assert min(ours) <= 1.01 * theirs
 
 
-@pytest.mark.parametrize("groups", [1, 20])
+@pytest.mark.parametrize("groups", [1, 3, 60])  # with 20 groups a run finds all or not: a coin, for either
 def test_one_run_is_typically_as_good_as_one_of_scikit_learn(groups: int) -> None:
     points = blobs(2000, 16, groups, seed=groups)
     ours = [kmeans(points, 20, seed=s).inertia for s in range(9)]
