@@ -1,10 +1,11 @@
 """Training of stage 1 beside torch-rechub's YoutubeDNN: the same positives, fields, sizes, batch, Adam, negatives.
 
-Both see 1,000,000 positives of 100,000 users and 100,000 items, each with two univalent fields, one multivalent (4 values),
-two numbers and a history of 50, 10 log-uniform negatives a positive, embeddings of 128 and an MLP of (128, 128). Ours
-reads the log: gathering features and drawing negatives is inside its time. The peer runs its own `MatchTrainer` epoch over
-tensors that were batched, padded and given negatives beforehand: that work is outside its time. Seconds are those of a
-fixed number of steps, ours and the peer's in turn, scaled to all positives; the fastest turn of each counts.
+Both see 1,000,000 positives of 100,000 users and 100,000 items, each with two univalent fields, one multivalent
+(4 values), two numbers and a history of 50, 10 log-uniform negatives a positive, embeddings of 128 and an MLP of
+(128, 128). Ours reads the log: gathering features and drawing negatives is inside its time. The peer runs its own
+`MatchTrainer` epoch over tensors that were batched, padded and given negatives beforehand: that work is outside its
+time. Seconds are those of a fixed number of steps, ours and the peer's in turn, scaled to all positives; the fastest turn
+of each counts.
 
 `tied`: one item table for history and softmax, as in the peer's examples; this decides `peer_over_ours`. `untied`: two
 tables on both sides, kinfolk's default. kinfolk steps tables by lazy (sparse) Adam, torch-rechub by dense Adam.
@@ -228,9 +229,8 @@ def main() -> None:
         row = {"ours_s": round(mine * scale, 2), "peer_s": round(theirs * scale, 2), "ratio": round(theirs / mine, 2)}
         rows[f"{'tied' if tied else 'untied'} {merge} {batch_size}"] = row
         row["shares"] = shares(run, batch_size, n)
-        tell(
-            f"{'tied' if tied else 'untied':8}{merge:12}{batch_size:7d}{row['ours_s']:10.2f}{row['peer_s']:10.2f}{row['ratio']:11.2f}"
-        )
+        tables = "tied" if tied else "untied"
+        tell(f"{tables:8}{merge:12}{batch_size:7}{row['ours_s']:10.2f}{row['peer_s']:10.2f}{row['ratio']:11.2f}")
     smaller = min((rows[f"tied attention {b}"] for b in (256, 4096)), key=lambda r: r["ratio"])
     shared = shared_against_own(log, replace(base, batch_size=4096), 1024, 1 if args.quick else 2)
     if not args.json:

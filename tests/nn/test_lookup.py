@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -18,7 +20,7 @@ def bags(seed: int, n_bags: int, height: int) -> tuple[torch.Tensor, torch.Tenso
 
 
 def plain_mean(table: torch.Tensor, index: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
-    rows = [table[index[a:b].long()] for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+    rows = [table[index[a:b].long()] for a, b in itertools.pairwise(offsets)]
     return torch.stack([r.mean(0) if len(r) else table.new_zeros(table.shape[1]) for r in rows])
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -8,13 +10,18 @@ from kinfolk.data.log import Codes, Events, JaggedCodes, Log, Numbers
 from kinfolk.schema import Categorical, Continuous, History, MultiCategorical, Schema
 
 SCHEMA = Schema(
-    user=(Categorical("city"), MultiCategorical("tags", max_length=4), Continuous("age"), Continuous("visits", log=True)),
+    user=(
+        Categorical("city"),
+        MultiCategorical("tags", max_length=4),
+        Continuous("age"),
+        Continuous("visits", log=True),
+    ),
     context=(Categorical("device"),),
     history=(History("reads", length=5), History("buys", length=3, kinds=("buy",))),
 )
 
 
-def make_log(
+def _make_log(
     seed: int = 0, n_users: int = 30, n_items: int = 20, n_events: int = 400, schema: Schema = SCHEMA, tastes: int = 4
 ) -> Log:
     """A small log with every kind of field, ties in time, repeats, and missing values; users of a taste share items."""
@@ -54,4 +61,10 @@ def make_log(
 
 @pytest.fixture(scope="session")
 def log() -> Log:
-    return make_log()
+    """A small log with every kind of field."""
+    return _make_log()
+
+
+@pytest.fixture(scope="session")
+def make_log() -> Callable[..., Log]:
+    return _make_log

@@ -1,6 +1,7 @@
 """The attention merge layer of RALM's first stage: fields in, one vector a user and the weight of every field out.
 
-Liu et al., KDD 2019, arXiv 1906.05022, section 4.2. Their eq. 5 prints shapes that do not give one weight a field; used here:
+Liu et al., KDD 2019, arXiv 1906.05022, section 4.2. Their eq. 5 prints shapes that do not give one weight a field; used
+here:
 
     U = tanh(H W1)          W1: [m, a]    U: [n, a]
     w = softmax(U w2)       w2: [a]       w: [n]     over the fields that have a value
@@ -35,8 +36,8 @@ class AttentionMerge(nn.Module):
             present: bool[B, n], False where a user has no value in a field.
 
         Returns:
-            M float[B, m] and w float[B, n]. w is 0 for absent fields and sums to 1, except that a user without any field
-            has w = 0 and the learned vector `nothing` for M.
+            M float[B, m] and w float[B, n]. w is 0 for absent fields and sums to 1, except that a user without any
+            field has w = 0 and the learned vector `nothing` for M.
         """
         logits = self.weight(torch.tanh(self.hidden(H))).squeeze(-1)
         some = present.any(dim=1, keepdim=True)

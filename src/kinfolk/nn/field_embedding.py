@@ -1,7 +1,8 @@
 """All lookups of all fields in one pass over one table: `FieldEmbedding`.
 
-Every categorical, multivalent or history field owns a stretch of rows of one table; a user's fields are bags of rows, one bag
-a field, so that a batch costs one loop over its values whatever the number of fields. A field with one value is a bag of one.
+Every categorical, multivalent or history field owns a stretch of rows of one table; a user's fields are bags of rows,
+one bag a field, so that a batch costs one loop over its values whatever the number of fields. A field with one value is
+a bag of one.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ class FieldEmbedding(nn.Module):
     Args:
         sizes: number of codes of every field (missing and unknown included); code c of field i is row `starts[i] + c`.
         embedding_size: m.
-        std: standard deviation of the initial values. Unknown values start at zero: until training meets one, it says nothing.
+        std: standard deviation of the initial values. Unknown values start at zero: until training meets one, it says
+            nothing.
     """
 
     def __init__(self, sizes: Sequence[int], embedding_size: int, std: float) -> None:
@@ -38,7 +40,8 @@ class FieldEmbedding(nn.Module):
 
         Args:
             index: int32[values], rows of the table.
-            offsets: int64[B · n + 1]; bag b · n + i holds the values of field i of user b. An empty bag is a missing field.
+            offsets: int64[B · n + 1]; bag b · n + i holds the values of field i of user b. An empty bag is a missing
+                field.
 
         Returns:
             H float[B, n, m], 0 where missing, and present bool[B, n].

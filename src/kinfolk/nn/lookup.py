@@ -30,7 +30,7 @@ def mean_rows(table: Tensor, index: Tensor, offsets: Tensor) -> Tensor:
     Returns:
         float[B, m]; the gradient of `table` is sparse.
     """
-    return _MeanRows.apply(table, index, offsets)  # type: ignore[no-any-return, no-untyped-call]  # torch leaves apply untyped
+    return _MeanRows.apply(table, index, offsets)  # type: ignore[no-any-return, no-untyped-call]  # untyped in torch
 
 
 def dot_rows(table: Tensor, x: Tensor, index: Tensor) -> Tensor:
@@ -44,7 +44,7 @@ def dot_rows(table: Tensor, x: Tensor, index: Tensor) -> Tensor:
     Returns:
         float[B, K]; the gradient of `table` is sparse.
     """
-    return _DotRows.apply(table, x, index)  # type: ignore[no-any-return, no-untyped-call]  # torch leaves apply untyped
+    return _DotRows.apply(table, x, index)  # type: ignore[no-any-return, no-untyped-call]  # untyped in torch
 
 
 def has_kernels(table: Tensor) -> bool:
@@ -55,7 +55,8 @@ def has_kernels(table: Tensor) -> bool:
 def used_rows(grad: Tensor) -> tuple[Tensor, Tensor]:
     """Rows of a sparse gradient and their sums.
 
-    Autograd drops the mark that a gradient is coalesced, and torch would sort it again; here a look at the rows decides.
+    Autograd drops the mark that a gradient is coalesced, and torch would sort it again; here a look at the rows
+    decides.
 
     Args:
         grad: sparse [V, m].

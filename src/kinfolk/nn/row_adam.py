@@ -45,7 +45,8 @@ class RowAdam:
         tables: parameters of shape [V, m], contiguous.
         lr, betas, eps: as in Adam.
 
-    The state is one tensor [V, 2, m] a table (mean and mean square side by side, so that a row is one read) and a step count.
+    The state is one tensor [V, 2, m] a table (mean and mean square side by side, so that a row is one read) and a step
+    count.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
-"""Loops over rows of an embedding table: gather and sum, gather and dot, and the transposition that gives their gradients.
+"""Loops over rows of an embedding table: gather and sum, gather and dot, and the transposition for their gradients.
 
 A bag is a set of (row, weight); B bags lie jagged in `index`, `weight`, `offsets`. The sum over bags and the sum over
-what each row was used for (its gradient) are the same loop on a structure and on its transpose, so one kernel does both and
-nothing of size [values, m] is ever made.
+what each row was used for (its gradient) are the same loop on a structure and on its transpose, so one kernel does both
+and nothing of size [values, m] is ever made.
 """
 
 from __future__ import annotations

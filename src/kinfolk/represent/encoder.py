@@ -1,8 +1,8 @@
 """The user encoder of RALM's first stage: fields -> universal user embedding x_u.
 
-Liu et al., KDD 2019, arXiv 1906.05022, section 4.2: every field becomes a vector of one length, the attention merge layer
-weighs and adds them, an MLP with a linear last layer gives x_u. `merge="concat"` puts the fields side by side instead and is
-the user tower of Covington et al., "Deep Neural Networks for YouTube Recommendations", RecSys 2016.
+Liu et al., KDD 2019, arXiv 1906.05022, section 4.2: every field becomes a vector of one length, the attention merge
+layer weighs and adds them, an MLP with a linear last layer gives x_u. `merge="concat"` puts the fields side by side
+instead and is the user tower of Covington et al., "Deep Neural Networks for YouTube Recommendations", RecSys 2016.
 """
 
 from __future__ import annotations
@@ -69,7 +69,8 @@ class UserEncoder(nn.Module):
         config: shape of the encoder.
         sizes: number of codes of every lookup field, by name (`UserFeatures.sizes`).
 
-    `field_names` names the columns of the field weights: the lookup fields, then "numbers" if there are continuous fields.
+    `field_names` names the columns of the field weights: the lookup fields, then "numbers" if there are continuous
+    fields.
     """
 
     def __init__(self, schema: Schema, config: EncoderConfig, sizes: Mapping[str, int]) -> None:
@@ -98,8 +99,8 @@ class UserEncoder(nn.Module):
             return_weights: also return how much each field counted for each user.
 
         Returns:
-            x float[B, m]; with `return_weights` also w float[B, n], n = len(field_names), rows summing to 1 (0 for a user without
-            any field).
+            x float[B, m]; with `return_weights` also w float[B, n], n = len(field_names), rows summing to 1 (0 for a
+            user without any field).
 
         Raises:
             OptionError: weights are asked of an encoder with merge="concat", which has none.

@@ -1,7 +1,7 @@
 """What a model knows of fields, and how any log becomes its batches: `UserFeatures`.
 
-Vocabularies and scales are fitted on training time only and match by outside value, so a model trained on one log embeds the
-users of another.
+Vocabularies and scales are fitted on training time only and match by outside value, so a model trained on one log
+embeds the users of another.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from kinfolk.data.jagged import Jagged
 from kinfolk.data.log import Codes, JaggedCodes, Log, Numbers, UserIndex, View
 from kinfolk.data.vocabulary import UNKNOWN, ContinuousScale, FieldVocabulary, rows_of
 from kinfolk.errors import SchemaError
@@ -214,7 +215,8 @@ class UserFeatures:
                 lookups.append(some(self.vocabularies[f.name].apply(column), self.starts[f.name]))
             elif isinstance(f, MultiCategorical):
                 codes = first_of(self.vocabularies[f.name].apply_jagged(column), f.max_length)
-                lookups.append(type(codes)(codes.values + np.int32(self.starts[f.name]), codes.offsets))  # type: ignore[operator]  # int32 codes
+                values = np.asarray(codes.values, np.int32) + np.int32(self.starts[f.name])
+                lookups.append(Jagged(values, codes.offsets))
         by_user = log.events_by_user
         order = by_user.payload
         context = np.zeros((len(self.schema.context), len(order)), np.int32)

@@ -1,7 +1,7 @@
 """Loops that put users' fields into jagged batches, each user as of a moment of their own.
 
-Every source of fields is read twice: once to count its values, once to write them where the counts said. All loops are serial
-and release the GIL; `kinfolk.nn.spread` runs them over ranges of users.
+Every source of fields is read twice: once to count its values, once to write them where the counts said. All loops are
+serial and release the GIL; `kinfolk.nn.spread` runs them over ranges of users.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def last_event(
     first: int,
     last: int,
 ) -> None:
-    """out[b]: place of the user's last event strictly before now[b], not of item without[b] nor a removed one; else -1."""
+    """out[b]: place of the user's last event before now[b], not of item without[b] nor a removed one; else -1."""
     for b in range(first, last):
         start = offsets[users[b]]
         k = _before(time, start, offsets[users[b] + 1], now[b]) - 1

@@ -1,8 +1,8 @@
 """Sampled softmax: which item came next, out of the item and its negatives (`SampledSoftmax`).
 
-Liu et al., KDD 2019, arXiv 1906.05022, section 4.2: logits x_u · e_i, cross entropy, item embeddings free parameters. With
-`logq`, every logit is lowered by the log of how often its item is expected among the negatives (Jean et al., ACL 2015), which
-makes the sampled softmax estimate the full one.
+Liu et al., KDD 2019, arXiv 1906.05022, section 4.2: logits x_u · e_i, cross entropy, item embeddings free parameters.
+With `logq`, every logit is lowered by the log of how often its item is expected among the negatives (Jean et al., ACL
+2015), which makes the sampled softmax estimate the full one.
 """
 
 from __future__ import annotations

@@ -43,7 +43,8 @@ class RepresentConfig:
         batch_size: positives a step.
         lr: learning rate of Adam; tables take lazy Adam (`RowAdam`).
         negatives: negatives for each positive, log-uniform by popularity rank.
-        shared_negatives: distinct negatives shared by a whole batch, instead; much faster for the same number of contrasts.
+        shared_negatives: distinct negatives shared by a whole batch, instead; much faster for the same number of
+            contrasts.
         logq: correct the logits for how often an item is drawn.
         tie_item_embeddings: the embeddings of the (first) history are those of the softmax.
         item_min_count: items that fewer users consumed are unknown.
@@ -288,7 +289,8 @@ class Run:
         """What must be the same for a run to go on."""
         config = {**asdict(self.config), "epochs": None, "device": None}
         data = {"log": self.view.log.name, "now": self.view.now, "samples": len(self.train) + len(self.held_out)}
-        return json.loads(json.dumps({**config, **data, "sizes": self.features.sizes}))  # type: ignore[no-any-return]  # JSON
+        run: dict[str, Any] = json.loads(json.dumps({**config, **data, "sizes": self.features.sizes}))
+        return run
 
     def _save(self, path: Path, rows: list[dict[str, float]], best: dict[str, Tensor] | None) -> None:
         tensors = {f"weights.{k}": v for k, v in self._weights().items()}
