@@ -81,13 +81,28 @@ def _edit(folder, change):
     [
         (lambda m: m.update(format=99), "format 99"),
         (lambda m: m.pop("provenance"), "lacks 'provenance'"),
-        (lambda m: m.update(users=3), "expected 3 of each"),
+        (lambda m: m.update(users=3), "was changed"),
+        (lambda m: m["provenance"].update(trained_until=0.0), "was changed"),
     ],
 )
 def test_a_changed_description_is_refused(copy, change, said):
     _edit(copy, change)
     with pytest.raises(BundleError, match=said):
         Bundle.load(copy)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda m: m.update(users=3), "expected 3 of each"),
+        (lambda m: m["lookalike"].update(colour="red"), "another version of kinfolk"),
+        (lambda m: m["provenance"].pop("windows"), "another version of kinfolk"),
+    ],
+)
+def test_even_without_hashes_a_description_must_fit(copy, change, said):
+    _edit(copy, change)
+    with pytest.raises(BundleError, match=said):
+        Bundle.load(copy, verify=False)
 
 
 def test_half_a_description_is_refused(copy):

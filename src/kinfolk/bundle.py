@@ -1,7 +1,7 @@
 """What training hands on: a directory with schema, weights, user embeddings, and what the model has seen.
 
-No pickle anywhere: JSON, safetensors and plain .npy arrays, each with its hash in `bundle.json`. Written aside and
-renamed, so that a bundle is whole or not there.
+No pickle anywhere: JSON, safetensors and plain .npy arrays, each with its hash in `bundle.json`, which holds one of
+itself too. Written aside and renamed, so that a bundle is whole or not there.
 """
 
 from __future__ import annotations
@@ -173,7 +173,8 @@ class Bundle:
             "users": len(self.user_ids),
             "files": files,
         }
-        (folder / _META).write_text(json.dumps(meta, indent=1), encoding="utf-8")
+        meta = json.loads(json.dumps(meta))  # as it will be read
+        (folder / _META).write_text(json.dumps({**meta, "sha256": _own_hash(meta)}, indent=1), encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | Path, *, verify: bool = True) -> Bundle:
@@ -188,6 +189,11 @@ class Bundle:
         """
         path = Path(path)
         meta = _read_meta(path)
+        if verify and meta["sha256"] != _own_hash(meta):
+            raise BundleError(
+                f"{path / _META} does not have the hash that it gives: it was changed",
+                "restore the bundle from a good copy, or train anew",
+            )
         for name, want in meta["files"].items():
             file = path / name
             if not file.exists():
@@ -202,11 +208,18 @@ class Bundle:
                     f"{file} does not have the hash that {_META} gives: it was changed",
                     "restore the bundle from a good copy, or train anew",
                 )
+        p = dict(meta["provenance"])
+        try:
+            config = LookalikeConfig(**meta["lookalike"])
+            known = {**p, "removed_items": tuple(p["removed_items"]), "windows": tuple(p["windows"])}
+            provenance = Provenance(**known)
+        except (KeyError, TypeError) as e:
+            raise BundleError(
+                f"{path / _META} is of another version of kinfolk ({e})", "train anew with this one"
+            ) from e
         arrays = _arrays(path / _WEIGHTS)
-        weights = Weights(
-            LookalikeConfig(**meta["lookalike"]),
-            {k.removeprefix("lookalike."): v for k, v in arrays.items() if k.startswith("lookalike.")},
-        )
+        stage_two = {k.removeprefix("lookalike."): v for k, v in arrays.items() if k.startswith("lookalike.")}
+        weights = Weights(config, stage_two)
         weights.check()
         users = _unpacked(_arrays(path / _USERS))["ids"].astype(np.str_)
         universal, lookalike = _matrix(path / _UNIVERSAL), _matrix(path / _LOOKALIKE)
@@ -216,8 +229,6 @@ class Bundle:
                 f"{meta['users']} of each",
                 "restore the bundle from a good copy, or train anew",
             )
-        p = dict(meta["provenance"])
-        provenance = Provenance(**{**p, "removed_items": tuple(p["removed_items"]), "windows": tuple(p["windows"])})
         return cls(provenance, weights, users, universal, lookalike, path=path, version=meta["version"])
 
 
@@ -228,7 +239,7 @@ def _read_meta(path: Path) -> dict[str, Any]:
     try:
         meta: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         got = meta["format"]
-        absent = {"version", "provenance", "schema", "represent", "lookalike", "users", "files"} - set(meta)
+        absent = {"version", "provenance", "schema", "represent", "lookalike", "users", "files", "sha256"} - set(meta)
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as e:
         raise BundleError(f"{file} is damaged ({e})", "restore the bundle from a good copy, or train anew") from e
     if got != FORMAT:
@@ -278,11 +289,22 @@ def _sha256(file: Path) -> str:
         return hashlib.file_digest(f, "sha256").hexdigest()
 
 
+def _own_hash(meta: Mapping[str, Any]) -> str:
+    """Of everything `bundle.json` says but this."""
+    said = {k: v for k, v in meta.items() if k != "sha256"}
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
 def _swap(aside: Path, path: Path) -> None:
     """Put `aside` in the place of `path`; a bundle that was there is removed only when the new one stands."""
     old = path.with_name(f".{path.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if path.exists():
         os.replace(path, old)
-    os.replace(aside, path)
+    try:
+        os.replace(aside, path)
+    except BaseException:
+        if old.exists():
+            os.replace(old, path)
+        raise
     shutil.rmtree(old, ignore_errors=True)

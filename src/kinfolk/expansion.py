@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinfolk.bundle import Bundle
-from kinfolk.errors import TooFewSeedsError
+from kinfolk.errors import OptionError, TooFewSeedsError
 from kinfolk.lookalike.audience import Audience, Reach, check_choice
 from kinfolk.lookalike.audience import expand as expand_rows
 from kinfolk.lookalike.weights import Snapshot
@@ -39,15 +39,18 @@ class Expansion:
         return len(self.ids)
 
     def write(self, path: str | Path) -> None:
-        """Write user_id, score, probability as parquet, whole or not at all."""
+        """Write user_id, score, probability as parquet, whole or not at all; its folder is made if need be."""
         import polars as pl
 
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = path.with_name(f".{path.name}.part")
         columns = {"user_id": self.ids, "score": self.scores, "probability": self.probabilities}
-        pl.DataFrame(columns).write_parquet(aside)
-        os.replace(aside, path)
+        try:
+            pl.DataFrame(columns).write_parquet(aside)
+            os.replace(aside, path)
+        finally:
+            aside.unlink(missing_ok=True)
 
 
 def expand(
@@ -80,6 +83,10 @@ def expand(
         OptionError: none or several of the four ways to choose, or a value out of range.
     """
     check_choice(size=size, percent=percent, min_score=min_score, reach=reach)
+    if min_seeds < 1:
+        raise OptionError(f"min_seeds is {min_seeds}", "give at least 1: nobody is like no one")
+    if isinstance(seeds, str):
+        raise OptionError(f"the seeds are one text, {seeds[:40]!r}", "give a list of user ids")
     rows = bundle.rows(np.asarray([str(s) for s in seeds], np.str_))
     banned = bundle.rows(np.asarray([str(s) for s in exclude], np.str_))
     known = np.unique(rows[rows >= 0])

@@ -15,7 +15,7 @@ from kinfolk.bundle import Bundle, Provenance
 from kinfolk.data.log import Log, View
 from kinfolk.data.vocabulary import rows_of
 from kinfolk.data.windows import Windows
-from kinfolk.errors import BundleError, DataError
+from kinfolk.errors import BundleError, DataError, KinfolkError
 from kinfolk.lookalike.campaign import build_campaign
 from kinfolk.lookalike.training import train_lookalike
 from kinfolk.lookalike.weights import Weights
@@ -91,7 +91,13 @@ def train(
         if not resume:
             shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True, exist_ok=True)
-    trained = train_stages(view, chosen, seed=seed, device=device, work=work, resume=resume, on_progress=on_progress)
+    options: _Options = {"seed": seed, "device": device, "work": work, "resume": resume, "on_progress": on_progress}
+    try:
+        trained = train_stages(view, chosen, **options)
+    except BaseException as e:  # a kill leaves its checkpoints to go on from, bad input leaves nothing
+        if work is not None and ((isinstance(e, KinfolkError) and not resume) or not any(work.iterdir())):
+            shutil.rmtree(work, ignore_errors=True)
+        raise
     bundle = make_bundle(view, trained, preset_name=name, seed=seed, removed_items=tuple(hold_out_items))
     if out is None:
         return bundle

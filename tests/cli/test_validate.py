@@ -59,7 +59,7 @@ def test_a_mistake_is_a_kinfolk_error(tables, tmp_path):
     result = run("--events", events, "--schema", schema)
     assert isinstance(result.exception, KinfolkError)
     assert 'set time_unit = "s"' in str(result.exception)
-    assert run("--events", events, "--schema", schema, "--no-real-times").exit_code == 0
+    assert run("--events", events, "--schema", schema, "--made-up-times").exit_code == 0
 
 
 def test_options_that_would_be_ignored_are_refused(tables):

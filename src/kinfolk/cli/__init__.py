@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -50,7 +50,6 @@ def _app() -> Any:
     app = typer.Typer(
         cls=_Lazy,
         name="kinfolk",
-        no_args_is_help=True,
         add_completion=False,
         rich_markup_mode="rich",
         pretty_exceptions_enable=False,
@@ -62,26 +61,47 @@ def _app() -> Any:
     )
 
     @app.callback()
-    def root() -> None: ...
+    def root(
+        version: Annotated[
+            bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+        ] = False,
+    ) -> None: ...
 
     return typer.main.get_command(app)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from kinfolk import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
 
 
 def main(args: list[str] | None = None) -> None:
     """Entry point; never returns normally."""
     from kinfolk.errors import KinfolkError
 
+    args = sys.argv[1:] if args is None else args
     try:
-        code = _app().main(args=args, prog_name="kinfolk", standalone_mode=False)
-        sys.exit(code if isinstance(code, int) else 0)
+        code = _app().main(args=args or ["--help"], prog_name="kinfolk", standalone_mode=False)
     except KinfolkError as e:
-        typer.echo(f"error: {e}", err=True)
-        sys.exit(2)
-    except typer.Exit as e:
-        sys.exit(e.exit_code)
+        _fail(str(e))
     except UsageProblem as e:
-        e.show()
-        sys.exit(2)
+        context = getattr(e, "ctx", None)
+        command = context.command_path if context is not None else "kinfolk"
+        _fail(f"{e.format_message().rstrip('.')}; `{command} --help` shows what there is")
+    except OSError as e:
+        where = f": {e.filename}" if e.filename is not None else ""
+        _fail(f"{e.strerror or e}{where}; check that the place exists, may be written to, and has room")
     except (KeyboardInterrupt, typer.Abort):
+        code = 130
+    if code == 130:  # some versions of typer turn the interrupt into this code
         typer.echo("interrupted: nothing half-written was left behind", err=True)
-        sys.exit(130)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(said: str) -> None:
+    """One line, whatever was said; then the exit code of bad input."""
+    typer.echo("error: " + " ".join(said.split()), err=True)
+    sys.exit(2)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from kinfolk.bundle import Bundle
     from kinfolk.data.log import Log
+    from kinfolk.data.synthetic import Config
     from kinfolk.evaluate.charts import ClusterMap
     from kinfolk.evaluate.comparison import Comparison
     from kinfolk.evaluate.protocol import Protocol
@@ -30,23 +31,41 @@ BASELINES = (
     "lr_als_fields_activity",
 )
 SEEDS = 100
+FEED = ("users.parquet", "items.parquet", "events.parquet", "schema.toml")
 
 
 def demo(
     data_set: Annotated[
-        str, typer.Option(help="synthetic, or a public data set: kuairand, globo, movielens-1m.")
+        str,
+        typer.Option(
+            "--dataset",
+            "--data-set",
+            help="synthetic, or a public data set: kuairand, globo, movielens-1m.",
+            metavar="NAME",
+        ),
     ] = "synthetic",
-    data: Annotated[Path | None, typer.Option(help="Folder with the files of a public data set.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder for bundle, report.html and audience.parquet.")] = Path("demo"),
-    seed: Annotated[int, typer.Option(help="Of the synthetic feed and of training.")] = 0,
-    candidates: Annotated[int, typer.Option(help="New items asked about at each number of seeds.")] = 60,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder with the files of a public data set.", metavar="DIR")
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(help="Folder for bundle, report.html and audience.parquet.", metavar="DIR")
+    ] = Path("demo"),
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A feed of 2,000 users: to see that it runs, not how well.")
+    ] = False,
+    preset: Annotated[str, typer.Option(help="kinfolk: what measures best; paper: exactly RALM as published.")] = (
+        "kinfolk"
+    ),
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the synthetic feed and of training.")] = 0,
+    candidates: Annotated[int, typer.Option(min=1, help="New items asked about at each number of seeds.")] = 60,
 ) -> None:
     """Run the main job end to end: validate, train both stages, compare with the baselines, expand a seed list.
 
     Without a data set of your own it makes a news feed whose truth is known, and shows how close the model comes to it.
+    What an earlier demo left in --out is replaced.
 
         kinfolk demo
-        kinfolk demo --data-set kuairand --data DIR
+        kinfolk demo --dataset kuairand --data DIR
     """
     import shlex
     import sys
@@ -57,16 +76,18 @@ def demo(
     from kinfolk.cli.tables import print_tables
     from kinfolk.evaluate.protocol import defaults
 
+    _check(data_set, data, out, quick=quick, preset=preset)
     started = perf_counter()
     console = Console()
     out.mkdir(parents=True, exist_ok=True)
     console.rule("1. the log")
-    log = _synthetic(console, out, seed) if data_set == "synthetic" else _real(console, data_set, data, seed)
+    world = _world(seed, quick=quick)
+    log = _synthetic(console, out, world) if data_set == "synthetic" else _real(console, data_set, data, seed)
     terms = _smaller(defaults(data_set, log), candidates)
     console.rule("2. training")
-    bundle = _train(console, log, terms, out / "bundle", seed)
+    bundle = _train(console, log, terms, out / "bundle", preset, seed)
     console.rule("3. against what else one might use")
-    comparison = _compare(console, log, terms, bundle, data_set, seed)
+    comparison = _compare(console, log, terms, bundle, world if data_set == "synthetic" else None, seed)
     shown = {k: t for k, t in comparison.tables.items() if "same" not in k}
     print_tables(console, {k: _short(t) for k, t in shown.items()})
     console.rule("4. an audience")
@@ -92,30 +113,64 @@ def demo(
     console.print("your data   kinfolk validate --events clicks.parquet --users users.parquet > schema.toml")
 
 
-def _synthetic(console: Console, out: Path, seed: int) -> Log:
-    """Makes the tables, then reads them as if they were somebody's own."""
-    from shutil import rmtree
+def _check(data_set: str, data: Path | None, out: Path, *, quick: bool, preset: str) -> None:
+    """Everything that can be wrong with the options, before anything is made."""
+    from kinfolk.data import catalog
+    from kinfolk.errors import DataError, OptionError
+    from kinfolk.presets import preset as preset_named
+    from kinfolk.training import check_out
 
+    preset_named(preset)
+    if data_set == "synthetic":
+        if data is not None:
+            raise OptionError("--data does nothing with the synthetic feed", "name the data set too: --dataset NAME")
+    else:
+        if quick:
+            raise OptionError(f"--quick does nothing with --dataset {data_set}", "leave out --quick")
+        catalog.describe(data_set)
+        if data is None:
+            raise OptionError(f"--dataset {data_set} without --data", "name the folder with its files: --data DIR")
+        if not data.is_dir():
+            raise DataError(f"--data {data} is no folder", f"name the folder that holds the files of {data_set}")
+    if out.exists() and not out.is_dir():
+        raise OptionError(f"--out {out} is a file", "name a folder")
+    check_out(out / "bundle", overwrite=True)
+    feed = out / "feed"
+    strange = sorted(p.name for p in feed.iterdir() if p.name not in FEED) if feed.is_dir() else []
+    if strange:
+        raise OptionError(f"{feed} holds {strange[0]!r}, which no demo wrote", "name another folder: --out DIR")
+
+
+def _world(seed: int, *, quick: bool) -> Config:
+    from kinfolk.data.synthetic import Config
+
+    return Config.small(seed) if quick else Config(seed=seed)
+
+
+def _synthetic(console: Console, out: Path, world: Config) -> Log:
+    """Makes the tables, then reads them as if they were somebody's own."""
     from kinfolk.data.encode import encode_counted
-    from kinfolk.data.synthetic import Config, generate, schema
+    from kinfolk.data.synthetic import generate, schema
     from kinfolk.data.tables import read_tables
 
     folder = out / "feed"
-    rmtree(folder, ignore_errors=True)
+    for name in FEED:
+        (folder / name).unlink(missing_ok=True)
     with console.status("making a synthetic news feed"):
-        feed = generate(Config(seed=seed), folder)
+        feed = generate(world, folder)
     with console.status("reading and checking the tables"):
         tables = read_tables(schema(), feed.events, feed.users, feed.items)
-        log, _ = encode_counted(tables, schema(), name="synthetic", seed=seed)
+        log, _ = encode_counted(tables, schema(), name="synthetic", seed=world.seed)
+    (folder / "schema.toml").write_text(schema().to_toml(), encoding="utf-8")
     _say(console, log)
     return log
 
 
 def _real(console: Console, name: str, data: Path | None, seed: int) -> Log:
-    from kinfolk.cli.source import load_log
+    from kinfolk.cli.source import Source
 
     with console.status(f"reading {name}"):
-        log = load_log(name, data, None, None, None, None, seed=seed)
+        log = Source(dataset=name, data=data).load(seed=seed)
     _say(console, log)
     return log
 
@@ -133,7 +188,7 @@ def _smaller(terms: Protocol, candidates: int) -> Protocol:
     return replace(terms, n=n, max_candidates=candidates, common=min(terms.common, 20), max_users=5000)
 
 
-def _train(console: Console, log: Log, terms: Protocol, path: Path, seed: int) -> Bundle:
+def _train(console: Console, log: Log, terms: Protocol, path: Path, preset: str, seed: int) -> Bundle:
     from kinfolk.cli.progress import step_progress
     from kinfolk.evaluate.cases import simulated_items
     from kinfolk.training import train
@@ -144,6 +199,7 @@ def _train(console: Console, log: Log, terms: Protocol, path: Path, seed: int) -
             log,
             until=terms.t1,
             hold_out_items=hidden,
+            preset=preset,
             seed=seed,
             out=path,
             overwrite=True,
@@ -153,7 +209,9 @@ def _train(console: Console, log: Log, terms: Protocol, path: Path, seed: int) -
     return bundle
 
 
-def _compare(console: Console, log: Log, terms: Protocol, bundle: Bundle, data_set: str, seed: int) -> Comparison:
+def _compare(
+    console: Console, log: Log, terms: Protocol, bundle: Bundle, world: Config | None, seed: int
+) -> Comparison:
     from kinfolk.baselines.bayes_oracle import BayesOracle
     from kinfolk.baselines.method import Method
     from kinfolk.baselines.ralm import BundleMethod
@@ -162,10 +220,10 @@ def _compare(console: Console, log: Log, terms: Protocol, bundle: Bundle, data_s
 
     def ours(_: int) -> list[Method]:
         methods: list[Method] = [BundleMethod(bundle)]
-        if data_set == "synthetic":
-            from kinfolk.data.synthetic import Config, truth
+        if world is not None:
+            from kinfolk.data.synthetic import truth
 
-            oracle = BayesOracle(truth(Config(seed=seed)))
+            oracle = BayesOracle(truth(world))
             oracle.name = "ORACLE_bayes"
             methods.append(oracle)
         return methods

@@ -2,45 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from kinfolk.cli.source import (
+    Cache,
     Data,
     Dataset,
     Events,
     Items,
+    OnUnknown,
     PaperCleaning,
+    RealTimes,
     SchemaFile,
+    Source,
     Users,
-    duration,
-    load_log,
-    moment,
-    numbers,
 )
-from kinfolk.errors import OptionError
+from kinfolk.cli.values import check_file, duration, make_room, moment, numbers
+from kinfolk.errors import OptionError, ProtocolError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from kinfolk.bundle import Bundle
     from kinfolk.data.log import Log
     from kinfolk.evaluate.comparison import Comparison, Question
     from kinfolk.evaluate.protocol import Protocol
 
 
 def evaluate(
-    bundle: Annotated[Path | None, typer.Argument(help="Directory that `kinfolk train` wrote.")] = None,
+    bundle: Annotated[
+        Path | None, typer.Argument(help="Directory that `kinfolk train` wrote.", metavar="[BUNDLE]")
+    ] = None,
     fit: Annotated[
-        str | None, typer.Option(help="Instead of a bundle: train this preset (kinfolk, paper) before the test.")
+        str | None,
+        typer.Option(help="Instead of a bundle: train this preset (kinfolk, paper) before the test.", metavar="PRESET"),
     ] = None,
     dataset: Dataset = None,
     data: Data = None,
+    cache: Cache = None,
     users: Users = None,
     items: Items = None,
     events: Events = None,
     schema: SchemaFile = None,
+    on_unknown: OnUnknown = "keep",
+    real_times: RealTimes = True,
     protocol: Annotated[
         str,
         typer.Option(
@@ -48,31 +57,41 @@ def evaluate(
             "feed: which live items for a user? table1: known items, as in the paper."
         ),
     ] = "new-item",
-    t1: Annotated[str | None, typer.Option(help="Start of the test: ISO 8601 (UTC) or seconds.")] = None,
-    window: Annotated[str | None, typer.Option(help="How long after the n-th seed users are asked about: 24h.")] = None,
-    tz: Annotated[float | None, typer.Option(help="Hours that local time is ahead of UTC.")] = None,
-    n: Annotated[str | None, typer.Option(help="Numbers of seeds: 10,30,100.")] = None,
+    t1: Annotated[
+        str | None, typer.Option(help="Start of the test: ISO 8601 (UTC) or seconds.", metavar="TIME")
+    ] = None,
+    window: Annotated[
+        str | None, typer.Option(help="How long after the n-th seed users are asked about: 24h.", metavar="DURATION")
+    ] = None,
+    tz: Annotated[
+        float | None, typer.Option(min=-24, max=24, help="Hours that local time is ahead of UTC.", metavar="HOURS")
+    ] = None,
+    n: Annotated[str | None, typer.Option(help="Numbers of seeds: 10,30,100.", metavar="N,N,...")] = None,
     live: Annotated[
-        str | None, typer.Option(help="Feed: an item is live this long after its first click: 48h.")
+        str | None,
+        typer.Option(help="Feed: an item is live this long after its first click: 48h.", metavar="DURATION"),
     ] = None,
     simulate_new: Annotated[
         int | None, typer.Option(help="Take so many known items for new ones: removed from every history.")
     ] = None,
-    max_candidates: Annotated[int | None, typer.Option(help="Candidates asked about at each n.")] = None,
-    common: Annotated[int | None, typer.Option(help="Candidates asked about at every n.")] = None,
-    max_users: Annotated[int | None, typer.Option(help="Users sampled for each candidate.")] = None,
-    seeds: Annotated[int, typer.Option(help="Training seeds, with --fit.")] = 1,
+    max_candidates: Annotated[int | None, typer.Option(min=1, help="Candidates asked about at each n.")] = None,
+    common: Annotated[int | None, typer.Option(min=0, help="Candidates asked about at every n.")] = None,
+    max_users: Annotated[int | None, typer.Option(min=1, help="Users sampled for each candidate.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Training seeds, with --fit.")] = 1,
     baselines: Annotated[
         str, typer.Option(help="Names or groups (all, none, opponents, table1, quick), with commas.")
     ] = "quick",
-    json: Annotated[Path | None, typer.Option(help="Write the tables as JSON.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the tables as JSON.", metavar="FILE")] = None,
     scores: Annotated[
-        Path | None, typer.Option(help="Write one row per candidate, n, method and user group as parquet.")
+        Path | None,
+        typer.Option(help="Write one row per candidate, n, method and user group as parquet.", metavar="FILE"),
     ] = None,
-    report: Annotated[Path | None, typer.Option(help="Write a page with tables and plots.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write a page with tables and plots.", metavar="FILE")] = None,
     list_new: Annotated[
         Path | None,
-        typer.Option(help="Only write the simulated new items, for `kinfolk train --hold-out-items`, and stop."),
+        typer.Option(
+            help="Only write the simulated new items, for `kinfolk train --hold-out-items`, and stop.", metavar="FILE"
+        ),
     ] = None,
     paper_cleaning: PaperCleaning = False,
 ) -> None:
@@ -86,42 +105,67 @@ def evaluate(
     import shlex
     import sys
 
+    outputs = {"--json": json, "--scores": scores, "--report": report, "--list-new": list_new}
+    if list_new is not None:
+        idle = [o for o, v in {"BUNDLE": bundle, "--fit": fit, **outputs}.items() if v is not None][:-1]
+        if idle:
+            raise OptionError(f"{idle[0]} does nothing with --list-new", f"leave out {idle[0]}")
+    elif (bundle is None) == (fit is None):
+        raise OptionError(
+            f"{'neither' if bundle is None else 'both'} a BUNDLE and --fit", "give either a BUNDLE or --fit PRESET"
+        )
+    if bundle is not None and seeds > 1:
+        raise OptionError(f"--seeds {seeds} with a bundle", "a bundle has one training seed; use --fit for several")
+    source = Source(
+        dataset, data, users, items, events, schema,
+        on_unknown=on_unknown, real_times=real_times, cache=cache, paper_cleaning=paper_cleaning,
+    )  # fmt: skip
+    changes = {
+        "t1": moment(t1),
+        "window": None if window is None else duration(window),
+        "utc_offset": tz,
+        "n": None if n is None else numbers(n),
+        "live": None if live is None else duration(live),
+        "simulate_new": simulate_new,
+        "max_candidates": max_candidates,
+        "common": common,
+        "max_users": max_users,
+        "uses_time": None if source.uses_time else False,
+    }
+    question = _question(protocol)
+    for option, path in outputs.items():
+        check_file(path, option, events, users, items, schema)
+    wanted = [b.strip() for b in baselines.split(",") if b.strip()]
+    loaded = _model(bundle, fit, wanted, question)
+
     from rich.console import Console
 
-    from kinfolk.cli.tables import print_tables
-    from kinfolk.evaluate.output import write_scores, write_whole
-
     console = Console(stderr=True)
-    if list_new is None and (bundle is None) == (fit is None):
-        raise OptionError("give either a BUNDLE or --fit PRESET", "`kinfolk evaluate --help` shows both")
-    question = _question(protocol)
-    if seeds < 1 or (bundle is not None and seeds > 1):
-        raise OptionError(f"--seeds {seeds}", "a bundle has one training seed; use --fit for several")
     with console.status("reading the log"):
-        log = load_log(dataset, data, users, items, events, schema, paper_cleaning=paper_cleaning)
-    terms = _terms(log, dataset, t1, window, tz, n, live, simulate_new, max_candidates, common, max_users)
+        log = source.load()
+    terms = _terms(log, dataset, changes)
     if list_new is not None:
-        from kinfolk.evaluate.cases import simulated_items
-
-        ids = log.item_ids[simulated_items(log, terms)]
-        write_whole(list_new, "".join(f"{i}\n" for i in ids).encode())
-        console.print(f"[bold]{list_new}[/bold]: {len(ids)} items; train with --hold-out-items {list_new}")
+        _list_new(console, log, terms, list_new)
         return
-    comparison, metrics = _compare(console, log, terms, question, bundle, fit, baselines, seeds)
+    comparison, metrics = _compare(console, log, terms, question, loaded, fit or "", wanted, seeds)
+
+    from kinfolk.cli.tables import print_tables
+    from kinfolk.evaluate.output import write_json, write_scores
+    from kinfolk.evaluate.report import write_report
+
     print_tables(Console(), comparison.tables)
     if scores is not None:
-        write_scores(scores, comparison.scores)
+        write_scores(make_room(scores), comparison.scores)
     if json is not None:
-        from kinfolk.evaluate.output import write_json
-
-        write_json(json, {heading: table.to_dicts() for heading, table in comparison.tables.items()})
+        write_json(make_room(json), {heading: table.to_dicts() for heading, table in comparison.tables.items()})
     if report is not None:
-        from kinfolk.evaluate.report import write_report
-
-        command = shlex.join(["kinfolk", *sys.argv[1:]])
-        title = f"{log.name}: {protocol}"
         write_report(
-            report, title=title, command=command, results=comparison.tables, highlight=comparison.ours, training=metrics
+            make_room(report),
+            title=f"{log.name}: {protocol}",
+            command=shlex.join(["kinfolk", *sys.argv[1:]]),
+            results=comparison.tables,
+            highlight=comparison.ours,
+            training=metrics,
         )
 
 
@@ -133,64 +177,75 @@ def _question(name: str) -> Question:
     raise OptionError(f"--protocol {name!r}", "use new-item, feed or table1")
 
 
+def _model(bundle: Path | None, fit: str | None, baselines: list[str], question: Question) -> Bundle | None:
+    """The bundle, if one is asked for; raises for a name that does not exist before the log is read."""
+    from kinfolk.baselines.registry import resolve
+    from kinfolk.bundle import Bundle
+    from kinfolk.presets import preset
+
+    resolve(baselines, question)
+    if fit is not None:
+        preset(fit)
+    return None if bundle is None else Bundle.load(bundle)
+
+
+def _list_new(console: Console, log: Log, terms: Protocol, path: Path) -> None:
+    from kinfolk.evaluate.cases import simulated_items
+    from kinfolk.evaluate.output import write_whole
+
+    ids = log.item_ids[simulated_items(log, terms)]
+    if len(ids) == 0:
+        raise ProtocolError(
+            f"{log.name} has new items of its own since t1 = {terms.t1:.0f}, so none is simulated",
+            f"train with --until {terms.t1:.0f} alone, or give --simulate-new",
+        )
+    write_whole(make_room(path), "".join(f"{i}\n" for i in ids).encode())
+    console.print(
+        f"{path}: {len(ids)} items; train with --until {terms.t1:.0f} --hold-out-items {path}",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
 def _compare(
     console: Console,
     log: Log,
     terms: Protocol,
     protocol: Question,
-    bundle: Path | None,
-    fit: str | None,
-    baselines: str,
+    bundle: Bundle | None,
+    fit: str,
+    baselines: list[str],
     seeds: int,
 ) -> tuple[Comparison, dict[str, list[dict[str, float]]]]:
     """The comparison, and the metrics of the last training of ours."""
     from kinfolk.baselines.ralm import BundleMethod, Ralm
-    from kinfolk.bundle import Bundle
     from kinfolk.cli.progress import step_progress
     from kinfolk.evaluate.comparison import compare_methods
 
-    loaded = None if bundle is None else Bundle.load(bundle)
     made: list[Ralm] = []
     with step_progress(console, "comparing") as progress:
 
         def ours(seed: int) -> list[Ralm]:
-            made.append(Ralm(name=fit or "", seed=seed, preset=fit or "") if loaded is None else BundleMethod(loaded))
+            made.append(Ralm(name=fit, seed=seed, preset=fit) if bundle is None else BundleMethod(bundle))
             made[-1].on_progress = progress.training
             return made[-1:]
 
-        wanted = [b.strip() for b in baselines.split(",") if b.strip()]
-        comparison = compare_methods(log, terms, protocol, ours, wanted, seeds=range(seeds), on_progress=progress.step)
+        names = range(seeds)
+        comparison = compare_methods(log, terms, protocol, ours, baselines, seeds=names, on_progress=progress.step)
     return comparison, made[-1].metrics
 
 
-def _terms(
-    log: Log,
-    dataset: str | None,
-    t1: str | None,
-    window: str | None,
-    tz: float | None,
-    n: str | None,
-    live: str | None,
-    simulate_new: int | None,
-    max_candidates: int | None,
-    common: int | None,
-    max_users: int | None,
-) -> Protocol:
-    """The data set's terms with what the options change."""
+def _terms(log: Log, dataset: str | None, changes: Mapping[str, Any]) -> Protocol:
+    """The terms fixed for the data set, or what suits the log and --t1; with what the options change."""
     from dataclasses import replace
 
-    from kinfolk.evaluate.protocol import defaults
+    from kinfolk.evaluate.protocol import KNOWN, Protocol, from_log
 
-    terms = defaults(dataset or log.name, log)
-    given = {
-        "t1": moment(t1),
-        "window": None if window is None else duration(window),
-        "utc_offset": tz,
-        "n": None if n is None else numbers(n),
-        "live": None if live is None else duration(live),
-        "simulate_new": simulate_new,
-        "max_candidates": max_candidates,
-        "common": common,
-        "max_users": max_users,
-    }
-    return replace(terms, **{k: v for k, v in given.items() if v is not None})  # type: ignore[arg-type]  # fields of Protocol by name
+    t1 = changes["t1"]
+    if dataset in KNOWN:
+        terms = KNOWN[dataset]
+    else:
+        if t1 is not None:
+            Protocol(t1=t1).ends(log)  # refuses a test that starts after the last event
+        terms = from_log(log, t1)
+    return replace(terms, **{k: v for k, v in changes.items() if v is not None})

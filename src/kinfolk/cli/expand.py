@@ -9,19 +9,22 @@ import typer
 
 
 def expand(
-    bundle: Annotated[Path, typer.Argument(help="Directory that `kinfolk train` wrote.")],
+    bundle: Annotated[Path, typer.Argument(help="Directory that `kinfolk train` wrote.", metavar="BUNDLE")],
     seeds: Annotated[
-        Path, typer.Option(help="Seed users: one id a line, or a user_id column of a csv or parquet file.")
+        Path,
+        typer.Option(help="Seed users: one id a line, or a user_id column of a csv or parquet file.", metavar="FILE"),
     ],
-    out: Annotated[Path, typer.Option(help="Parquet file to write: user_id, score, probability.")],
+    out: Annotated[Path, typer.Option(help="Parquet file to write: user_id, score, probability.", metavar="FILE")],
     size: Annotated[int | None, typer.Option(help="How many users.")] = None,
-    percent: Annotated[float | None, typer.Option(help="The best so many percent of all users.")] = None,
+    percent: Annotated[float | None, typer.Option(help="The best so many percent of the eligible users.")] = None,
     min_score: Annotated[float | None, typer.Option(help="Everyone who scores at least this.")] = None,
     reach: Annotated[str | None, typer.Option(help="narrow (best 1 %), balanced (5 %) or broad (10 %).")] = None,
-    exclude: Annotated[Path | None, typer.Option(help="Users never to return; a file like --seeds.")] = None,
+    exclude: Annotated[
+        Path | None, typer.Option(help="Users never to return; a file like --seeds.", metavar="FILE")
+    ] = None,
     include_seeds: Annotated[bool, typer.Option("--include-seeds", help="Seeds may be returned too.")] = False,
-    min_seeds: Annotated[int, typer.Option(help="Refuse fewer known seeds than this.")] = 10,
-    seed: Annotated[int, typer.Option(help="Of the clustering's start.")] = 0,
+    min_seeds: Annotated[int, typer.Option(min=1, help="Refuse fewer known seeds than this.")] = 10,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the clustering's start.")] = 0,
 ) -> None:
     """Find the users most like a list of seed users.
 
@@ -36,12 +39,14 @@ def expand(
 
     from kinfolk.bundle import Bundle
     from kinfolk.cli.ids import read_ids
+    from kinfolk.cli.values import check_file
     from kinfolk.expansion import expand as run
     from kinfolk.lookalike.audience import Reach, check_choice
 
     console = Console(stderr=True)
     wanted = cast("Reach | None", reach)
     check_choice(size=size, percent=percent, min_score=min_score, reach=wanted)
+    check_file(out, "--out", seeds, exclude)
     seed_ids = read_ids(seeds, what="user")
     banned = read_ids(exclude, what="user") if exclude is not None else []
     with console.status("scoring every user"):
@@ -60,8 +65,10 @@ def expand(
     found.write(out)
     a = found.audience
     console.print(
-        f"[bold]{out}[/bold]: {len(found):,} of {a.n_eligible:,} eligible users; "
-        f"{a.seeds_used:,} seeds used, {a.seeds_unknown:,} unknown"
+        f"{out}: {len(found):,} of {a.n_eligible:,} eligible users; "
+        f"{a.seeds_used:,} seeds used, {a.seeds_unknown:,} unknown",
+        markup=False,
+        soft_wrap=True,
     )
     table = Table("size", "least score", title="reach")
     for users, least in a.reach:

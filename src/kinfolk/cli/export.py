@@ -9,8 +9,8 @@ import typer
 
 
 def export(
-    bundle: Annotated[Path, typer.Argument(help="Directory that `kinfolk train` wrote.")],
-    out: Annotated[Path, typer.Option(help="Parquet file to write.")],
+    bundle: Annotated[Path, typer.Argument(help="Directory that `kinfolk train` wrote.", metavar="BUNDLE")],
+    out: Annotated[Path, typer.Option(help="Parquet file to write.", metavar="FILE")],
     users: Annotated[
         bool, typer.Option("--users", help="Universal embeddings x_u of all users (the default).")
     ] = False,
@@ -26,19 +26,21 @@ def export(
 
     from rich.console import Console
 
-    from kinfolk.bundle import Bundle
+    from kinfolk.cli.values import check_file, make_room
     from kinfolk.errors import OptionError
 
     if users and lookalike:
         raise OptionError("--users and --lookalike", "give one of them, and call twice for both")
+    check_file(out, "--out")
     import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from kinfolk.bundle import Bundle
+
     model = Bundle.load(bundle)
     vectors = model.lookalike if lookalike else model.universal
-    out.parent.mkdir(parents=True, exist_ok=True)
-    aside = out.with_name(f".{out.name}.part")
+    aside = make_room(out).with_name(f".{out.name}.part")
     width = vectors.shape[1]
     columns = pa.schema([("user_id", pa.string()), ("embedding", pa.list_(pa.float32(), width))])
     try:
@@ -51,4 +53,4 @@ def export(
         os.replace(aside, out)
     finally:
         aside.unlink(missing_ok=True)
-    Console(stderr=True).print(f"[bold]{out}[/bold]: {len(vectors):,} users, {width} numbers each")
+    Console(stderr=True).print(f"{out}: {len(vectors):,} users, {width} numbers each", markup=False, soft_wrap=True)

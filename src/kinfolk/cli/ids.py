@@ -13,25 +13,29 @@ def read_ids(file: Path, *, what: str) -> list[str]:
     Raises:
         DataError: no such file, no id in it, or no column of that name among several.
     """
-    if not file.exists():
-        raise DataError(f"{file}: no such file", f"give a file with one {what} id a line")
+    if not file.is_file():
+        said = "is a folder" if file.is_dir() else "no such file"
+        raise DataError(f"{file}: {said}", f"give a file with one {what} id a line")
     if file.suffix in (".parquet", ".csv"):
         import polars as pl
 
         try:
             table = pl.read_parquet(file) if file.suffix == ".parquet" else pl.read_csv(file, infer_schema_length=0)
         except (pl.exceptions.PolarsError, OSError) as e:
-            raise DataError(f"{file} cannot be read ({e})", "write it again") from e
+            first = (str(e).strip() or type(e).__name__).splitlines()[0]
+            raise DataError(f"{file} cannot be read ({first})", "is it complete and what its suffix says?") from e
         wanted = [c for c in (f"{what}_id", what, "id") if c in table.columns]
         if not wanted and len(table.columns) != 1:
-            raise DataError(f"{file} has no column {what}_id, only {', '.join(table.columns)}", "rename the column")
+            raise DataError(
+                f"{file} has no column {what}_id, only {', '.join(table.columns)}", f"rename one to {what}_id"
+            )
         column = table[wanted[0] if wanted else table.columns[0]]
         ids = [str(v) for v in column.drop_nulls()]
     else:
         try:
             text = file.read_text(encoding="utf-8-sig")
         except UnicodeDecodeError as e:
-            raise DataError(f"{file} is not a text file ({e})", f"write one {what} id a line, in UTF-8") from e
+            raise DataError(f"{file} is no text ({e})", f"write one {what} id a line, in UTF-8") from e
         ids = [line.strip() for line in text.splitlines() if line.strip()]
     if not ids:
         raise DataError(f"{file} holds no {what} id", f"write one {what} id a line")

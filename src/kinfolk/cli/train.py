@@ -7,28 +7,47 @@ from typing import Annotated
 
 import typer
 
-from kinfolk.cli.source import Data, Dataset, Events, Items, PaperCleaning, SchemaFile, Users, load_log, moment
+from kinfolk.cli.source import (
+    Cache,
+    Data,
+    Dataset,
+    Events,
+    Items,
+    OnUnknown,
+    PaperCleaning,
+    RealTimes,
+    SchemaFile,
+    Source,
+    Users,
+)
+from kinfolk.cli.values import moment
+from kinfolk.errors import OptionError
 
 
 def train(
-    out: Annotated[Path, typer.Option(help="Directory of the bundle to write.")],
+    out: Annotated[Path, typer.Option(help="Directory of the bundle to write.", metavar="DIR")],
     dataset: Dataset = None,
     data: Data = None,
+    cache: Cache = None,
     users: Users = None,
     items: Items = None,
     events: Events = None,
     schema: SchemaFile = None,
+    on_unknown: OnUnknown = "keep",
+    real_times: RealTimes = True,
     until: Annotated[
-        str | None, typer.Option(help="Learn only from events before this time: ISO 8601 (UTC) or seconds.")
+        str | None,
+        typer.Option(help="Learn only from events before this time: ISO 8601 (UTC) or seconds.", metavar="TIME"),
     ] = None,
     hold_out_items: Annotated[
-        Path | None, typer.Option(help="File with one item id a line: removed from everything the model sees.")
+        Path | None,
+        typer.Option(help="File with one item id a line: removed from everything the model sees.", metavar="FILE"),
     ] = None,
     preset: Annotated[str, typer.Option(help="kinfolk: what measures best; paper: exactly RALM as published.")] = (
         "kinfolk"
     ),
     device: Annotated[str, typer.Option(help="Any torch device: cpu, cuda, mps.")] = "cpu",
-    seed: Annotated[int, typer.Option(help="Everything drawn at random depends on it.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Everything drawn at random depends on it.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last epoch of a killed run.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a bundle that is at --out.")] = False,
     paper_cleaning: PaperCleaning = False,
@@ -39,22 +58,34 @@ def train(
 
         kinfolk train --dataset kuairand --data DIR --out bundle
         kinfolk train --events clicks.parquet --users users.parquet --schema schema.toml --out bundle
+
+    A run that was killed leaves its last epoch in a hidden folder beside --out; the same command with --resume goes on
+    from there.
     """
+    source = Source(
+        dataset, data, users, items, events, schema,
+        on_unknown=on_unknown, real_times=real_times, cache=cache, paper_cleaning=paper_cleaning,
+    )  # fmt: skip
+    end = moment(until)
+    held = _lines(hold_out_items)
+
     from rich.console import Console
 
     from kinfolk.cli.progress import step_progress
+    from kinfolk.presets import preset as preset_named
     from kinfolk.training import check_out
     from kinfolk.training import train as run
 
+    preset_named(preset)
     check_out(out, overwrite=overwrite)
+    _check_device(device)
     console = Console(stderr=True)
     with console.status("reading the log"):
-        log = load_log(dataset, data, users, items, events, schema, seed=seed, paper_cleaning=paper_cleaning)
-    held = tuple(line.strip() for line in _lines(hold_out_items))
+        log = source.load(seed=seed)
     with step_progress(console, "training") as progress:
         bundle = run(
             log,
-            until=moment(until),
+            until=end,
             hold_out_items=held,
             preset=preset,
             device=device,
@@ -64,13 +95,27 @@ def train(
             overwrite=overwrite,
             on_progress=progress.training,
         )
-    console.print(f"[bold]{out}[/bold]: {bundle!r}")
-    console.print(f"next: kinfolk expand {out} --seeds seeds.txt --percent 1 --out audience.parquet")
+    console.print(f"{out}: {bundle!r}", markup=False, soft_wrap=True)
+    console.print(
+        f"next: kinfolk expand {out} --seeds seeds.txt --percent 1 --out audience.parquet", markup=False, soft_wrap=True
+    )
 
 
-def _lines(file: Path | None) -> list[str]:
+def _lines(file: Path | None) -> tuple[str, ...]:
     if file is None:
-        return []
+        return ()
     from kinfolk.cli.ids import read_ids
 
-    return read_ids(file, what="item")
+    return tuple(dict.fromkeys(read_ids(file, what="item")))
+
+
+def _check_device(name: str) -> None:
+    if name == "cpu":
+        return
+    import torch
+
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError) as e:  # what torch raises differs by device
+        said = str(e).strip().splitlines()[0].rstrip(".")
+        raise OptionError(f"--device {name!r} cannot be used ({said})", "use cpu, or a device this torch has") from e

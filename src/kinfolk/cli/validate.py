@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kinfolk.cli.source import EVENTS_HELP, Items, OnUnknown, RealTimes, Source, Users, check_on_unknown
 from kinfolk.errors import OptionError
 
 if TYPE_CHECKING:
@@ -19,30 +20,15 @@ if TYPE_CHECKING:
 
 
 def validate(
-    events: Annotated[
-        Path,
-        typer.Option(
-            help="Who did what when: one row a click (or an impression with a 0/1 label): a user, an item, a time."
-        ),
-    ],
-    users: Annotated[Path | None, typer.Option(help="One row a user: the user's id and fields.")] = None,
-    items: Annotated[Path | None, typer.Option(help="One row an item: the item's id and fields.")] = None,
+    events: Annotated[Path, typer.Option(help=EVENTS_HELP, metavar="FILE")],
+    users: Users = None,
+    items: Items = None,
     schema: Annotated[
-        Path | None, typer.Option(help="TOML file that says what the columns are. Without it a first draft is printed.")
+        Path | None,
+        typer.Option(help="TOML file that says what the columns are. Without it a first draft is printed."),
     ] = None,
-    on_unknown: Annotated[
-        str,
-        typer.Option(
-            help="Events of users or items that have no row in the users or items table: "
-            "keep (their fields are missing), drop, or error."
-        ),
-    ] = "keep",
-    real_times: Annotated[
-        bool,
-        typer.Option(
-            help="--no-real-times for a log whose times are only an order: skip the checks of unit and future."
-        ),
-    ] = True,
+    on_unknown: OnUnknown = "keep",
+    real_times: RealTimes = True,
 ) -> None:
     """Check a click log, or draft its schema.
 
@@ -59,23 +45,23 @@ def validate(
     Anything wrong is one line that names the file, the row (1 is the first data row), the column and the remedy, and
     the command ends with 2.
     """
-    import time
-
     from rich.console import Console
 
     from kinfolk.data.encode import encode_counted
     from kinfolk.data.infer import infer_schema
-    from kinfolk.data.tables import read_tables
     from kinfolk.schema import Schema
 
+    check_on_unknown(on_unknown)
     if schema is None:
         if on_unknown != "keep" or not real_times:
-            raise OptionError("--on-unknown and --no-real-times do nothing without --schema", "leave them out")
+            raise OptionError("--on-unknown and --made-up-times do nothing without --schema", "leave them out")
         typer.echo(infer_schema(events, users, items).to_toml(), nl=False)
         return
     declared = Schema.load(schema)
-    now = time.time() if real_times else None
-    tables = read_tables(declared, events, users, items, now=now, on_unknown=on_unknown, check_times=real_times)
+    source = Source(
+        users=users, items=items, events=events, schema=schema, on_unknown=on_unknown, real_times=real_times
+    )
+    tables = source.read(declared)
     log, report = encode_counted(tables, declared, name=events.name)
     console = Console()
     console.print(_totals(tables, report, real_times))
