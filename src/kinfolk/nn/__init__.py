@@ -1,0 +1,1 @@
+"""Receives tensors; hands on layers that models share, one idea a file."""

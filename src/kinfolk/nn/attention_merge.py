@@ -13,6 +13,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from kinfolk.nn.weighted_sum import weighted_sum
+
 
 class AttentionMerge(nn.Module):
     """Weigh a user's fields and add them up.
@@ -43,5 +45,5 @@ class AttentionMerge(nn.Module):
         some = present.any(dim=1, keepdim=True)
         logits = logits.masked_fill(~present & some, -torch.inf)  # a row of -inf alone would be NaN
         w = torch.softmax(logits, dim=1) * some
-        M = torch.bmm(w[:, None, :], H).squeeze(1) + (~some) * self.nothing
+        M = weighted_sum(w, H) + (~some) * self.nothing
         return M, w

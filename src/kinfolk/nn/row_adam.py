@@ -23,7 +23,7 @@ from kinfolk.nn.rows import I64, F
 from kinfolk.nn.spread import spread
 
 
-@njit(nogil=True, cache=True, fastmath=True)
+@njit(nogil=True, cache=True, fastmath=True, error_model="numpy")  # a check for division by zero would stop SIMD
 def _step(
     table: F, moments: F, used: I64, grad: F, size: float, b1: float, b2: float, eps: float, first: int, last: int
 ) -> None:

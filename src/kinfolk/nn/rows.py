@@ -18,7 +18,7 @@ I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
 
 
-@njit(nogil=True, cache=True, fastmath=True)
+@njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
 def sum_rows(table: F, index: I32, offsets: I64, mean: bool, out: F, first: int, last: int) -> None:
     """out[b] = Σ table[index[k]] over bag b, or the mean; 0 for an empty bag.
 
@@ -57,7 +57,7 @@ def sum_rows(table: F, index: I32, offsets: I64, mean: bool, out: F, first: int,
                 o[c] *= scale
 
 
-@njit(nogil=True, cache=True, fastmath=True)
+@njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
 def weighted_sum_rows(table: F, index: I32, weight: F, offsets: I64, out: F, first: int, last: int) -> None:
     """out[b] = Σ weight[k] · table[index[k]] over bag b; weight: float[values], the rest as `sum_rows`."""
     m = table.shape[1]
@@ -77,7 +77,7 @@ def weighted_sum_rows(table: F, index: I32, weight: F, offsets: I64, out: F, fir
                 o[c] += w * t[c]
 
 
-@njit(nogil=True, cache=True, fastmath=True)
+@njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
 def dot_rows(table: F, x: F, index: I32, out: F, first: int, last: int) -> None:
     """out[b, j] = x[b] · table[index[b, j]]; x: float[B, m], index: int32[B, K], out: float[B, K]."""
     m = table.shape[1]
