@@ -26,17 +26,19 @@ class Contrast:
         positive: int32[B] rows of the item table.
         negative: int32[B, K], or int32[S] shared by the batch.
         positive_log: float32[B], negative_log: float32 like `negative`; None without correction.
+        consumed: bool[B, S], shared negatives that are none for this sample; None: only the positive itself.
     """
 
     positive: Tensor
     negative: Tensor
     positive_log: Tensor | None = None
     negative_log: Tensor | None = None
+    consumed: Tensor | None = None
 
     def to(self, device: torch.device | str) -> Contrast:
         """The same on another device."""
-        logs = [None if t is None else t.to(device) for t in (self.positive_log, self.negative_log)]
-        return Contrast(self.positive.to(device), self.negative.to(device), *logs)
+        rest = [None if t is None else t.to(device) for t in (self.positive_log, self.negative_log, self.consumed)]
+        return Contrast(self.positive.to(device), self.negative.to(device), *rest)
 
 
 def draw(
@@ -87,7 +89,7 @@ def sampled_softmax(x: Tensor, table: Tensor, contrast: Contrast, first_row: int
         float[B]; the gradient of `table` is sparse.
     """
     positive, negative = contrast.positive, contrast.negative
-    hit = negative == positive[:, None]  # broadcasts over shared negatives
+    hit = negative == positive[:, None] if contrast.consumed is None else contrast.consumed
     if negative.ndim == 2:
         rows = torch.cat([positive[:, None], negative], dim=1)
         logits = dot_rows(table, x, rows + first_row if first_row else rows)

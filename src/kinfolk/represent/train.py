@@ -22,9 +22,10 @@ from kinfolk.data.log import View
 from kinfolk.errors import BundleError, DataError, OptionError
 from kinfolk.nn.checkpoint import load_checkpoint, optimiser_tensors, restore_optimiser, save_checkpoint
 from kinfolk.nn.row_adam import RowAdam
+from kinfolk.represent.concurrent import blocks_in_time, concurrent
 from kinfolk.represent.encoder import EncoderConfig, UserEncoder
 from kinfolk.represent.features import UserFeatures
-from kinfolk.represent.loss import draw, sampled_softmax
+from kinfolk.represent.loss import Contrast, draw, sampled_softmax
 from kinfolk.represent.negatives import LogUniform
 from kinfolk.represent.represented import Represented
 from kinfolk.represent.samples import Samples, positives
@@ -45,6 +46,7 @@ class RepresentConfig:
         negatives: negatives for each positive, log-uniform by popularity rank.
         shared_negatives: distinct negatives shared by a whole batch, instead; much faster for the same number of
             contrasts.
+        concurrent: instead of either, negatives are what others consumed at the same time (`concurrent`).
         logq: correct the logits for how often an item is drawn.
         tie_item_embeddings: the embeddings of the (first) history are those of the softmax.
         item_min_count: items that fewer users consumed are unknown.
@@ -62,6 +64,7 @@ class RepresentConfig:
     lr: float = 1e-3
     negatives: int = 10
     shared_negatives: int | None = None
+    concurrent: bool = False
     logq: bool = False
     tie_item_embeddings: bool = False
     item_min_count: int = 1
@@ -213,7 +216,8 @@ class Run:
         rng = np.random.default_rng([self.config.seed, epoch])
         torch.manual_seed(int(rng.integers(2**62)))
         self.encoder.train()
-        order = rng.permutation(len(self.train))
+        n = len(self.train)
+        order = blocks_in_time(n, self.config.batch_size, rng) if self.config.concurrent else rng.permutation(n)
         began = told = time.perf_counter()
         total, done = torch.zeros((), dtype=torch.float64, device=self.device), 0
         for losses in self.losses(self.train, order, rng):
@@ -261,16 +265,18 @@ class Run:
             chunk = self.features.batch(self.view, part.user, part.time, without=part.item)
             for first in range(0, len(rows), c.batch_size):
                 last = min(first + c.batch_size, len(rows))
-                contrast = draw(
-                    ranks[rows[first:last]],
-                    self.ranks,
-                    rng,
-                    negatives=c.negatives,
-                    shared=c.shared_negatives,
-                    logq=c.logq,
-                ).to(self.device)
+                contrast = self._contrast(part.user[first:last], ranks[rows[first:last]], rng).to(self.device)
                 x = self.encoder(chunk.part(first, last).to(self.device))
                 yield sampled_softmax(x, self.item_table, contrast, self.first_row)
+
+    def _contrast(
+        self, user: np.ndarray[Any, Any], rank: np.ndarray[Any, Any], rng: np.random.Generator
+    ) -> Contrast:
+        c = self.config
+        if c.concurrent:
+            return concurrent(user, rank)
+        shared = None if c.shared_negatives is None else min(c.shared_negatives, max(self.features.n_items // 2, 1))
+        return draw(rank, self.ranks, rng, negatives=c.negatives, shared=shared, logq=c.logq)
 
     def _stalled(self, rows: list[dict[str, float]]) -> bool:
         losses = [row["validation_loss"] for row in rows if "validation_loss" in row]
