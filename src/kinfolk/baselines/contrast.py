@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kinfolk.baselines.method import Candidates
+from kinfolk.data.log import View
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -51,3 +56,23 @@ def contrast(
     labels = np.zeros(len(positives) + len(others), np.float32)
     labels[: len(positives)] = 1
     return Contrast(np.concatenate([positives, others]), labels, rng)
+
+
+class Trained(Generic[T]):
+    """One model a candidate, kept for the candidates scored last: users scored in batches cost one training."""
+
+    def __init__(self) -> None:
+        self._candidates: Candidates | None = None
+        self._view: View | None = None
+        self._models: list[T] = []
+
+    def get(self, candidates: Candidates, view: View, train: Callable[[], list[T]]) -> list[T]:
+        """What `train` makes, one a candidate; called anew for other candidates or another view (as objects)."""
+        if candidates is not self._candidates or view is not self._view:
+            self._models = train()
+            self._candidates, self._view = candidates, view
+        return self._models
+
+    def clear(self) -> None:
+        """Forget; for `fit`."""
+        self._candidates, self._view, self._models = None, None, []

@@ -7,13 +7,14 @@ Logistic loss, seeds positive, sampled others negative; stochastic gradient step
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from kinfolk.baselines.contrast import contrast
+from kinfolk.baselines.contrast import Trained, contrast
 from kinfolk.baselines.feature_columns import Csr
 from kinfolk.baselines.method import Candidates
 from kinfolk.baselines.shared import Shared
@@ -44,7 +45,7 @@ class FactorizationMachine:
         epochs: int = 10,
         lr: float = 0.1,
         reg: float = 1e-3,
-        negatives: int = 2000,
+        negatives: int = 1000,
         max_seeds: int = 20_000,
         fresh: bool = False,
         shared: Shared | None = None,
@@ -53,45 +54,57 @@ class FactorizationMachine:
         self.name, self.seed, self.fresh, self.negatives, self.max_seeds = name, seed, fresh, negatives, max_seeds
         self.factors, self.epochs, self.lr, self.reg = factors, epochs, lr, reg
         self.source = FeatureSource(shared, fresh, **features)
+        self._trained: Trained[Machine] = Trained()
 
     def fit(self, view: View) -> None:
         """Learn the feature columns; the machines are per candidate, in `score`."""
         self.source.fit(view)
+        self._trained.clear()
 
     def score(self, users: NDArray[np.int32], candidates: Candidates, view: View) -> NDArray[np.float32]:
         """float32[U, C]: log-odds; 0 for everybody where a candidate has no seed or nobody is left to compare with."""
+        machines = self._trained.get(
+            candidates, view, lambda: [self.train(candidates, row, view) for row in range(len(candidates))]
+        )
         out = np.zeros((len(users), len(candidates)), np.float32)
         mine = self.source.rows(users, view)
         squared = mine.multiply(mine).tocsr()
-        for c in range(len(candidates)):
-            sample = contrast(candidates, c, self.source.known, self.negatives, self.max_seeds)
-            if not sample.usable or self.source.size == 0:
-                continue
-            x = self.source.rows(sample.users, view, int(candidates.item[c]))
-            w0, w, V = self.train(x, sample.labels, sample.rng)
-            out[:, c] = w0 + mine @ w + 0.5 * ((mine @ V) ** 2 - squared @ V**2).sum(axis=1)
+        for c, machine in enumerate(machines):
+            out[:, c] = machine.score(mine, squared)
         return out
 
-    def train(self, rows: Csr, labels: F32, rng: np.random.Generator) -> tuple[float, F32, F32]:
-        """(w0, w float32[F], V float32[F, k]) for csr[n, F] and labels float32[n]; columns of empty rows stay 0.
-
-        Both classes weigh the same: each row's step is scaled by n / (2 rows of its class).
-        """
+    def train(self, candidates: Candidates, row: int, view: View) -> Machine:
+        """The machine of one candidate; both classes weigh the same in its loss."""
+        sample = contrast(candidates, row, self.source.known, self.negatives, self.max_seeds)
+        if not sample.usable or self.source.size == 0:
+            return Machine(np.zeros(0, np.int64), 0.0, np.zeros(0, np.float32), np.zeros((0, self.factors), np.float32))
+        rows, labels, rng = self.source.rows(sample.users, view, int(candidates.item[row])), sample.labels, sample.rng
         used, compact = np.unique(rows.indices, return_inverse=True)
         order = np.stack([rng.permutation(len(labels)) for _ in range(self.epochs)]).astype(np.int64)
         w = np.zeros(len(used), np.float32)
         V = (rng.standard_normal((len(used), self.factors)) * 0.05).astype(np.float32)
-        positive = labels.sum()
-        weights = np.where(labels > 0, len(labels) / (2 * positive), len(labels) / (2 * (len(labels) - positive)))
-        indptr, data = rows.indptr.astype(np.int64), rows.data.astype(np.float32)
-        settings = (float(self.lr), float(self.reg))
-        w0 = _descend(
-            indptr, compact.astype(np.int64), data, labels, weights.astype(np.float32), order, w, V, *settings
-        )
-        all_w = np.zeros(rows.shape[1], np.float32)
-        all_V = np.zeros((rows.shape[1], self.factors), np.float32)
-        all_w[used], all_V[used] = w, V
-        return float(w0), all_w, all_V
+        counts = np.array([len(labels) - sample.n_seeds, sample.n_seeds])
+        weights = (len(labels) / (2 * counts)).astype(np.float32)[labels.astype(np.int64)]
+        indptr, indices, data = rows.indptr.astype(np.int64), compact.astype(np.int64), rows.data.astype(np.float32)
+        w0 = _descend(indptr, indices, data, labels, weights, order, w, V, float(self.lr), float(self.reg))
+        return Machine(used.astype(np.int64), float(w0), w, V)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """w0, w float32[u] and V float32[u, k] of the columns int64[u] that occurred in training; the others are 0."""
+
+    columns: NDArray[np.int64]
+    w0: float
+    w: F32
+    V: F32
+
+    def score(self, rows: Csr, squared: Csr) -> F32:
+        """float32[n] for csr[n, F] and the squares of its values: eq. 5."""
+        w, V = np.zeros(rows.shape[1], np.float32), np.zeros((rows.shape[1], self.V.shape[1]), np.float32)
+        w[self.columns], V[self.columns] = self.w, self.V
+        out: F32 = self.w0 + rows @ w + 0.5 * ((rows @ V) ** 2 - squared @ V**2).sum(axis=1)
+        return out
 
 
 @njit(cache=True)

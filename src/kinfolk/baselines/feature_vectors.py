@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import eigh
 from sklearn.utils.extmath import randomized_svd
 
 from kinfolk.baselines.feature_columns import Csr
@@ -15,6 +16,7 @@ from kinfolk.baselines.vectors import to_unit
 from kinfolk.data.log import View
 
 F32 = NDArray[np.float32]
+_EXACT = 500  # columns up to which the Gram matrix is decomposed exactly
 
 
 class FeatureVectors:
@@ -50,8 +52,7 @@ class FeatureVectors:
         size = min(self._d, *rows.shape)
         if size == 0 or rows.nnz == 0:
             return np.zeros((rows.shape[1], 1), np.float32), np.zeros(1, np.float32)
-        _, _, right = randomized_svd(rows, size, n_iter=3, random_state=self.seed)
-        directions = np.ascontiguousarray(right.T, np.float32)
+        directions = right_singular_vectors(rows, size, self.seed)
         mean = np.asarray(rows.mean(axis=0), np.float32).ravel() @ directions
         return directions, mean
 
@@ -72,7 +73,20 @@ class FeatureVectors:
 
     def rows(self, users: NDArray[np.integer], view: View, without: int = -1) -> F32:
         """float32[len(users), d]; `without` as of `FeatureSource.rows`."""
-        if self._all is not None and not self.source.has_clicks(without):
-            kept: F32 = self._all[users]
-            return kept
-        return self.project(self.source.rows(users, view, without))
+        if self._all is None:
+            return self.project(self.source.rows(users, view, without))
+        out: F32 = self._all[users]
+        changed = np.flatnonzero(self.source.clicked(users, without))
+        if len(changed):
+            out[changed] = self.project(self.source.rows(users[changed], view, without))
+        return out
+
+
+def right_singular_vectors(rows: Csr, size: int, seed: int) -> F32:
+    """float32[F, size], of csr[n, F]: exact for few columns, else randomised (Halko et al. 2011)."""
+    columns = rows.shape[1]
+    if columns <= _EXACT:
+        _, vectors = eigh((rows.T @ rows).toarray().astype(np.float64), subset_by_index=(columns - size, columns - 1))
+        return np.ascontiguousarray(vectors[:, ::-1], np.float32)
+    _, _, right = randomized_svd(rows, size, n_iter=3, random_state=seed)
+    return np.ascontiguousarray(right.T, np.float32)

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
+from threadpoolctl import threadpool_limits
 
-from kinfolk.baselines.contrast import contrast
+from kinfolk.baselines.contrast import Trained, contrast
 from kinfolk.baselines.feature_vectors import FeatureVectors
 from kinfolk.baselines.method import Candidates
 from kinfolk.baselines.shared import Shared
@@ -47,6 +48,7 @@ class GradientBoosting:
     ) -> None:
         self.name, self.seed, self.fresh, self.negatives, self.max_seeds = name, seed, fresh, negatives, max_seeds
         self.vectors = FeatureVectors(shared, fresh, size, seed, **features)
+        self._trained: Trained[HistGradientBoostingClassifier | None] = Trained()
         self._trees: dict[str, Any] = {
             "max_iter": rounds,
             "max_leaf_nodes": leaves,
@@ -58,18 +60,30 @@ class GradientBoosting:
     def fit(self, view: View) -> None:
         """Learn the vectors; the trees are per candidate, in `score`."""
         self.vectors.fit(view)
+        self._trained.clear()
 
     def score(self, users: NDArray[np.int32], candidates: Candidates, view: View) -> NDArray[np.float32]:
         """float32[U, C]: log-odds; 0 for everybody where a candidate has no seed or nobody is left to compare with."""
         out = np.zeros((len(users), len(candidates)), np.float32)
-        mine = self.vectors.rows(users, view)
-        for c in range(len(candidates)):
-            sample = contrast(candidates, c, self.vectors.known, self.negatives, self.max_seeds)
-            if not sample.usable or len(users) == 0:
-                continue
-            x = self.vectors.rows(sample.users, view, int(candidates.item[c]))
-            # fewer rows than two leaves' worth cannot be split: with very few seeds, leaves may be as small as they are
-            trees = {**self._trees, "min_samples_leaf": max(1, min(self._trees["min_samples_leaf"], sample.n_seeds))}
-            model = HistGradientBoostingClassifier(**trees, random_state=int(sample.rng.integers(2**31)))
-            out[:, c] = model.fit(x, sample.labels).decision_function(mine)
+        with threadpool_limits(1, "openmp"):  # so few rows that threads only wait for each other
+            models = self._trained.get(
+                candidates, view, lambda: [self.train(candidates, row, view) for row in range(len(candidates))]
+            )
+            if len(users) == 0:
+                return out
+            mine = self.vectors.rows(users, view)
+            for c, model in enumerate(models):
+                if model is not None:
+                    out[:, c] = model.decision_function(mine)
         return out
+
+    def train(self, candidates: Candidates, row: int, view: View) -> HistGradientBoostingClassifier | None:
+        """The trees of one candidate; None where there is nothing to tell apart."""
+        sample = contrast(candidates, row, self.vectors.known, self.negatives, self.max_seeds)
+        if not sample.usable:
+            return None
+        x = self.vectors.rows(sample.users, view, int(candidates.item[row]))
+        # leaves as large as usual could not hold very few seeds alone
+        trees = {**self._trees, "min_samples_leaf": min(self._trees["min_samples_leaf"], sample.n_seeds)}
+        model = HistGradientBoostingClassifier(**trees, random_state=int(sample.rng.integers(2**31)))
+        return model.fit(x, sample.labels)

@@ -6,13 +6,14 @@ the linear one (the log-odds), which ranks as the probability does.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression as Solver
 
-from kinfolk.baselines.contrast import contrast
+from kinfolk.baselines.contrast import Trained, contrast
 from kinfolk.baselines.feature_columns import Csr
 from kinfolk.baselines.method import Candidates
 from kinfolk.baselines.shared import Shared
@@ -47,34 +48,53 @@ class LogisticRegression:
         self.name, self.seed, self.fresh = name, seed, fresh
         self.negatives, self.inverse_penalty, self.max_seeds = negatives, inverse_penalty, max_seeds
         self.source = FeatureSource(shared, fresh, **features)
+        self._trained: Trained[Linear] = Trained()
 
     def fit(self, view: View) -> None:
         """Learn the feature columns; the regressions are per candidate, in `score`."""
         self.source.fit(view)
+        self._trained.clear()
 
     def score(self, users: NDArray[np.int32], candidates: Candidates, view: View) -> NDArray[np.float32]:
         """float32[U, C]: log-odds; 0 for everybody where a candidate has no seed or nobody is left to compare with."""
+        models = self._trained.get(
+            candidates, view, lambda: [self.train(candidates, row, view) for row in range(len(candidates))]
+        )
         out = np.zeros((len(users), len(candidates)), np.float32)
         rows = self.source.rows(users, view)
-        for start in range(0, len(candidates), _AT_ONCE):
-            some = range(start, min(start + _AT_ONCE, len(candidates)))
-            weights = np.column_stack([self._weights(candidates, c, view) for c in some])
-            out[:, some.start : some.stop] = rows @ weights[:-1] + weights[-1]
+        for start in range(0, len(models), _AT_ONCE):
+            some = models[start : start + _AT_ONCE]
+            weights = np.zeros((self.source.size, len(some)), np.float32)
+            for column, model in enumerate(some):
+                weights[model.columns, column] = model.weights
+            out[:, start : start + len(some)] = rows @ weights + np.array([m.intercept for m in some], np.float32)
         return out
 
-    def _weights(self, candidates: Candidates, row: int, view: View) -> NDArray[np.float32]:
-        """float32[features + 1], the last one the intercept."""
+    def train(self, candidates: Candidates, row: int, view: View) -> Linear:
+        """The regression of one candidate; all zero where there is nothing to tell apart."""
         sample = contrast(candidates, row, self.source.known, self.negatives, self.max_seeds)
-        weights = np.zeros(self.source.size + 1, np.float32)
-        if sample.usable and self.source.size:
-            x = self.source.rows(sample.users, view, int(candidates.item[row]))
-            weights[:-1], weights[-1] = fit_logistic(x, sample.labels, self.inverse_penalty)
-        return weights
+        if not sample.usable or self.source.size == 0:
+            return Linear(np.zeros(0, np.int64), np.zeros(0, np.float32), 0.0)
+        x = self.source.rows(sample.users, view, int(candidates.item[row]))
+        return fit_logistic(x, sample.labels, self.inverse_penalty)
 
 
-def fit_logistic(
-    rows: Csr, labels: NDArray[np.float32], inverse_penalty: float, balanced: bool = False
-) -> tuple[NDArray[np.float64], float]:
+@dataclass(frozen=True)
+class Linear:
+    """columns: int64[k] with a weight float32[k] each; the others weigh nothing."""
+
+    columns: NDArray[np.int64]
+    weights: NDArray[np.float32]
+    intercept: float
+
+    def dense(self, size: int) -> NDArray[np.float32]:
+        """float32[size]."""
+        out = np.zeros(size, np.float32)
+        out[self.columns] = self.weights
+        return out
+
+
+def fit_logistic(rows: Csr, labels: NDArray[np.float32], inverse_penalty: float, balanced: bool = False) -> Linear:
     """L2-penalised logistic regression.
 
     Args:
@@ -82,9 +102,6 @@ def fit_logistic(
         labels: float32[n], 0 or 1, both present.
         inverse_penalty: C, inverse strength of the penalty.
         balanced: both classes weigh the same in the loss.
-
-    Returns:
-        (weights float64[features], intercept).
     """
     # only the columns that occur: the others' weights are 0, and there may be 100,000 of them
     used, compact = np.unique(rows.indices, return_inverse=True)
@@ -92,6 +109,4 @@ def fit_logistic(
     weighting = "balanced" if balanced else None
     model = Solver(solver="liblinear", C=inverse_penalty, max_iter=200, random_state=0, class_weight=weighting)
     model.fit(small, labels)
-    weights = np.zeros(rows.shape[1])
-    weights[used] = model.coef_[0][: len(used)]
-    return weights, float(model.intercept_[0])
+    return Linear(used.astype(np.int64), model.coef_[0][: len(used)].astype(np.float32), float(model.intercept_[0]))

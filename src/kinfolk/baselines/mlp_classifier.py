@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kinfolk.baselines.contrast import Contrast, contrast
+from kinfolk.baselines.contrast import Contrast, Trained, contrast
 from kinfolk.baselines.feature_vectors import FeatureVectors
 from kinfolk.baselines.method import Candidates
 from kinfolk.baselines.shared import Shared
@@ -20,7 +20,6 @@ from kinfolk.data.log import View
 
 F32 = NDArray[np.float32]
 _AT_ONCE = 64  # candidates that train together
-_USERS = 4096  # users scored at once
 
 
 class MlpClassifier:
@@ -58,27 +57,36 @@ class MlpClassifier:
         self.hidden, self.steps, self.half = hidden, steps, max(batch_size // 2, 1)
         self.lr, self.weight_decay = lr, weight_decay
         self.vectors = FeatureVectors(shared, fresh, size, seed, **features)
+        self._trained: Trained[list[F32] | None] = Trained()
 
     def fit(self, view: View) -> None:
         """Learn the vectors; the networks are per candidate, in `score`."""
         self.vectors.fit(view)
+        self._trained.clear()
 
     def score(self, users: NDArray[np.int32], candidates: Candidates, view: View) -> F32:
         """float32[U, C]: log-odds; 0 for everybody where a candidate has no seed or nobody is left to compare with."""
+        models = self._trained.get(candidates, view, lambda: self._all_candidates(candidates, view))
         out = np.zeros((len(users), len(candidates)), np.float32)
         mine = self.vectors.rows(users, view)
+        for c, weights in enumerate(models):
+            if weights is not None:
+                out[:, c] = _forward(mine, weights)[1]
+        return out
+
+    def _all_candidates(self, candidates: Candidates, view: View) -> list[list[F32] | None]:
         samples = [
             contrast(candidates, c, self.vectors.known, self.negatives, self.max_seeds) for c in range(len(candidates))
         ]
+        models: list[list[F32] | None] = [None] * len(candidates)
         usable = [c for c, sample in enumerate(samples) if sample.usable]
         for start in range(0, len(usable), _AT_ONCE):
             some = usable[start : start + _AT_ONCE]
             x = [self.vectors.rows(samples[c].users, view, int(candidates.item[c])) for c in some]
             weights = self.train(x, [samples[c] for c in some])
-            for first in range(0, len(users), _USERS):
-                part = slice(first, first + _USERS)
-                out[part, some] = _forward(mine[None, part], weights)[1].T
-        return out
+            for i, c in enumerate(some):
+                models[c] = [w[i] for w in weights]
+        return models
 
     def train(self, x: list[F32], samples: list[Contrast]) -> list[F32]:
         """Weights [W1 [C, d, h], b1 [C, 1, h], w2 [C, h, 1], b2 [C, 1, 1]] of C candidates; x: their rows [n_c, d]."""
@@ -111,10 +119,10 @@ def _picks(sample: Contrast, steps: int, half: int) -> NDArray[np.int64]:
 
 
 def _forward(x: F32, weights: list[F32]) -> tuple[F32, F32]:
-    """x [C or 1, n, d] -> hidden activations [C, n, h], logits [C, n]."""
+    """x [..., n, d] -> hidden activations [..., n, h], logits [..., n]."""
     W1, b1, w2, b2 = weights
     hidden = np.maximum(x @ W1 + b1, 0)
-    return hidden, (hidden @ w2 + b2)[:, :, 0]
+    return hidden, (hidden @ w2 + b2)[..., 0]
 
 
 def _gradients(x: F32, label: F32, weights: list[F32]) -> list[F32]:

@@ -144,8 +144,7 @@ class FeatureSource:
             view, ("feature columns", key), lambda v: FeatureColumns.learn(v, **self._options)
         )
         self.known = self.shared.get(view, "known users", known_users)
-        self._clicked = np.zeros(view.log.n_items, bool)
-        self._clicked[view.pairs.item] = True
+        self._clicks = self.shared.get(view, "clicks by item", _clicks_by_item)
         self._all: Csr | None = None if self.fresh else self.shared.get(view, ("feature rows", key), self._everybody)
 
     def _everybody(self, view: View) -> Csr:
@@ -156,9 +155,9 @@ class FeatureSource:
         """Number of columns."""
         return self.columns.size
 
-    def has_clicks(self, item: int) -> bool:
-        """Whether `fit` saw a click on the item row; False for -1."""
-        return item >= 0 and bool(self._clicked[item])
+    def clicked(self, users: NDArray[np.integer], item: int) -> NDArray[np.bool_]:
+        """bool[len(users)]: who clicked the item row before `fit`; nobody clicked -1."""
+        return np.isin(users, self._clicks[item]) if item >= 0 else np.zeros(len(users), bool)
 
     def known_rows(self) -> Csr:
         """csr[known users, size] as of `fit`."""
@@ -171,9 +170,13 @@ class FeatureSource:
         """
         if self._all is None:
             return self.columns.matrix(users, view, without)
-        if self.has_clicks(without):
-            return self.columns.matrix(users, self._view, without)
-        return self._all[np.asarray(users, np.int64)]
+        rows = self._all[np.asarray(users, np.int64)]
+        changed = np.flatnonzero(self.clicked(users, without))
+        if len(changed) == 0:
+            return rows
+        index = np.arange(len(users))
+        index[changed] = len(users) + np.arange(len(changed))
+        return sp.vstack([rows, self.columns.matrix(users[changed], self._view, without)], format="csr")[index]
 
 
 def known_users(view: View) -> NDArray[np.int64]:
@@ -188,6 +191,14 @@ def as_sets(rows: Csr) -> Csr:
     out.data = (out.data > 0).astype(np.float32)
     out.eliminate_zeros()
     return out
+
+
+def _clicks_by_item(view: View) -> Jagged:
+    """M rows: the users of every item."""
+    pairs = view.pairs
+    ends = np.zeros(view.log.n_items + 1, np.int64)
+    np.cumsum(np.bincount(pairs.item, minlength=view.log.n_items), out=ends[1:])
+    return Jagged(pairs.user[np.argsort(pairs.item, kind="stable")], ends)
 
 
 def _user_fields(log: Log) -> list[str]:

@@ -125,8 +125,9 @@ class YahooLookalike:
         keep = (information_value(seeds, self.shares) > 0).astype(np.float32)
         rows.data *= keep[rows.indices]
         rows.eliminate_zeros()
-        weights, intercept = fit_logistic(rows, sample.labels, 1.0, balanced=True)
-        probability = 1 / (1 + np.exp(-np.clip(near @ (weights * keep) + intercept, -30, 30)))
+        model = fit_logistic(rows, sample.labels, 1.0, balanced=True)
+        logit = near @ model.dense(self.source.size) + model.intercept
+        probability = 1 / (1 + np.exp(-np.clip(logit, -30, 30)))
         return np.where(probability > self.threshold, probability, 0).astype(np.float32)
 
     def _hash(self, rows: Csr) -> NDArray[np.uint64]:
