@@ -4,8 +4,8 @@ Both see 1,000,000 positives of 100,000 users and 100,000 items, each with two u
 (4 values), two numbers and a history of 50, 10 log-uniform negatives a positive, embeddings of 128 and an MLP of
 (128, 128). Ours reads the log: gathering features and drawing negatives is inside its time. The peer runs its own
 `MatchTrainer` epoch over tensors that were batched, padded and given negatives beforehand: that work is outside its
-time. Seconds are those of a fixed number of steps, ours and the peer's in turn, scaled to all positives; the fastest turn
-of each counts.
+time. Seconds are those of a fixed number of steps, ours and the peer's in turn, scaled to all positives; the fastest
+turn of each counts.
 
 `tied`: one item table for history and softmax, as in the peer's examples; this decides `peer_over_ours`. `untied`: two
 tables on both sides, kinfolk's default. kinfolk steps tables by lazy (sparse) Adam, torch-rechub by dense Adam.
@@ -33,7 +33,7 @@ from kinfolk.data.log import Codes, Events, JaggedCodes, Log, Numbers
 from kinfolk.represent import EncoderConfig, RepresentConfig, Samples, UserFeatures
 from kinfolk.represent.loss import draw, sampled_softmax
 from kinfolk.represent.negatives import LogUniform
-from kinfolk.represent.train import Run
+from kinfolk.represent.run import Run
 from kinfolk.schema import Categorical, Continuous, History, MultiCategorical, Schema
 
 USERS, ITEMS, POSITIVES, LENGTH, NEGATIVES, SIZE, TASTES = 100_000, 100_000, 1_000_000, 50, 10, 128, 50

@@ -12,8 +12,7 @@ from safetensors import safe_open
 from kinfolk.data.log import Events, Log
 from kinfolk.errors import BundleError, DataError, OptionError
 from kinfolk.represent import EncoderConfig, Progress, RepresentConfig, Represented, embed, train_represent
-from kinfolk.represent.samples import positives
-from kinfolk.represent.train import split
+from kinfolk.represent.samples import positives, split
 
 CONFIG = RepresentConfig(
     encoder=EncoderConfig(embedding_size=16, attention_size=8, hidden=(16,), dropout=0.1),

@@ -1,11 +1,13 @@
 """Receives a log as of a moment; hands on universal user embeddings x_u (stage 1 of RALM)."""
 
+from kinfolk.represent.config import Progress, RepresentConfig
 from kinfolk.represent.embed import embed
 from kinfolk.represent.encoder import EncoderConfig, UserEncoder
+from kinfolk.represent.extend import extend_items
 from kinfolk.represent.features import UserFeatures
 from kinfolk.represent.represented import Represented
 from kinfolk.represent.samples import Samples, positives
-from kinfolk.represent.train import Progress, RepresentConfig, train_represent
+from kinfolk.represent.train import train_represent
 
 __all__ = [
     "EncoderConfig",
@@ -16,6 +18,7 @@ __all__ = [
     "UserEncoder",
     "UserFeatures",
     "embed",
+    "extend_items",
     "positives",
     "train_represent",
 ]

@@ -63,3 +63,16 @@ def _events(view: View) -> Pairs:
     end = int(np.searchsorted(events.time, view.now, side="left"))
     keep = ~view.is_removed[events.item[:end]]
     return Pairs(events.user[:end][keep], events.item[:end][keep], events.time[:end][keep])
+
+
+def split(samples: Samples, share: float) -> tuple[Samples, Samples]:
+    """(train, held out): the last `share` in time is held out, as far as its items occur in the rest."""
+    nothing = samples.take(slice(0, 0))
+    if share == 0 or len(samples) < 2:
+        return samples, nothing
+    cut = samples.time[min(int(len(samples) * (1 - share)), len(samples) - 1)]
+    first = int(np.searchsorted(samples.time, cut, side="left"))
+    if first == 0:
+        return samples, nothing
+    train, rest = samples.take(slice(0, first)), samples.take(slice(first, None))
+    return train, rest.take(np.isin(rest.item, train.item))
