@@ -1,8 +1,9 @@
 """What is known of users as one sparse matrix: profile, context of the last event, history and its items' fields.
 
 The columns are learnt once (`FeatureColumns.learn`) from users seen in a view; rows are then made for any users as of
-any view, from nothing but what that view shows. Every block of columns has rows of length at most 1, so that no field
-outweighs another by its number of values. `FeatureSource` is what the methods hold: the same rows, kept or made afresh.
+any view, from nothing but what that view shows. Profile and context together, the fields of history items together,
+and the history have rows of length at most 1 each: 30 fields do not drown what a user did. `FeatureSource` is
+what the methods hold: the same rows, kept or made afresh.
 """
 
 from __future__ import annotations
@@ -112,10 +113,11 @@ class FeatureColumns:
         if self.context:
             codes = view.context(rows)
             parts += [block.one_hot(codes[block.name]) for block in self.context]
+        parts = [part / np.sqrt(len(parts)) for part in parts]
         if self.item_fields or self.items is not None:
             read = view.history(rows, self.history_length)
             clicks = csr(read, None, log.n_items)
-            parts += [unit_rows(clicks @ values) for _, values in self.item_fields]
+            parts += [unit_rows(clicks @ values) / np.sqrt(len(self.item_fields)) for _, values in self.item_fields]
             if self.items is not None:
                 column = self.items.column[np.asarray(read.values, np.int64) + 1]
                 parts.append(unit_rows(csr(Jagged(column, read.offsets), self.idf, self.items.size)))
