@@ -112,7 +112,8 @@ def evaluate(
             raise OptionError(f"{idle[0]} does nothing with --list-new", f"leave out {idle[0]}")
     elif (bundle is None) == (fit is None):
         raise OptionError(
-            f"{'neither' if bundle is None else 'both'} a BUNDLE and --fit", "give either a BUNDLE or --fit PRESET"
+            f"{'neither a BUNDLE nor' if bundle is None else 'both a BUNDLE and'} --fit",
+            "give either a BUNDLE or --fit PRESET",
         )
     if bundle is not None and seeds > 1:
         raise OptionError(f"--seeds {seeds} with a bundle", "a bundle has one training seed; use --fit for several")

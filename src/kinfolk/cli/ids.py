@@ -20,7 +20,8 @@ def read_ids(file: Path, *, what: str) -> list[str]:
         import polars as pl
 
         try:
-            table = pl.read_parquet(file) if file.suffix == ".parquet" else pl.read_csv(file, infer_schema_length=0)
+            parquet = file.suffix == ".parquet"
+            table = pl.read_parquet(file, glob=False) if parquet else pl.read_csv(file, infer_schema=False, glob=False)
         except (pl.exceptions.PolarsError, OSError) as e:
             first = (str(e).strip() or type(e).__name__).splitlines()[0]
             raise DataError(f"{file} cannot be read ({first})", "is it complete and what its suffix says?") from e

@@ -78,7 +78,7 @@ class Source:
     def __post_init__(self) -> None:
         if (self.dataset is None) == (self.events is None):
             raise OptionError(
-                f"{'both' if self.events else 'neither'} --dataset and --events",
+                f"{'neither --dataset nor' if self.events is None else 'both --dataset and'} --events",
                 "give either --dataset NAME --data DIR or --events FILE --schema FILE",
             )
         own = {

@@ -117,5 +117,6 @@ def _check_device(name: str) -> None:
     try:
         torch.zeros(1, device=name)
     except (RuntimeError, AssertionError, NotImplementedError) as e:  # what torch raises differs by device
-        said = str(e).strip().splitlines()[0].rstrip(".")
-        raise OptionError(f"--device {name!r} cannot be used ({said})", "use cpu, or a device this torch has") from e
+        raise OptionError(
+            f"--device {name!r} does not work here", "use cpu, or cuda or mps where this machine and its torch have it"
+        ) from e

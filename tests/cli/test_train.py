@@ -1,0 +1,102 @@
+"""`kinfolk train`: from tables to a bundle that knows what it has seen; interrupted, resumed, refused."""
+
+import polars as pl
+import pytest
+
+from kinfolk.bundle import Bundle
+from kinfolk.cli.progress import Bars
+from kinfolk.data.synthetic import EPOCH
+
+DAY = 86_400
+
+
+@pytest.fixture(scope="session")
+def popular(feed):
+    """The three most clicked items of the feed's first two days."""
+    events = pl.read_parquet(feed / "events.parquet").filter(
+        (pl.col("label") == 1) & (pl.col("time") < 1000 * (EPOCH + 2 * DAY))
+    )
+    return [str(i) for i in events["item_id"].value_counts(sort=True)["item_id"][:3]]
+
+
+def test_the_bundle_knows_what_it_has_seen(run, tables, popular, tmp_path):
+    held = tmp_path / "held.txt"
+    held.write_text("\n".join([*popular, popular[0]]))
+    ended = run(
+        "train", *tables, "--preset", "tiny", "--seed", "3", "--out", tmp_path / "deep" / "b",
+        "--until", "2026-01-07T12:00", "--hold-out-items", held,
+    )  # fmt: skip
+    assert ended.code == 0, ended
+    bundle = Bundle.load(tmp_path / "deep" / "b")
+    p = bundle.provenance
+    assert (p.data, p.preset, p.seed) == ("events", "tiny", 3)
+    assert p.trained_until == EPOCH + 2.5 * DAY
+    assert p.removed_items == tuple(popular)
+    assert len(bundle.user_ids) == 600
+    assert bundle.version in ended.err
+    assert f"kinfolk expand {tmp_path / 'deep' / 'b'} --seeds" in ended.err, "says what comes next"
+    assert [p.name for p in (tmp_path / "deep").iterdir()] == ["b"]
+
+
+def test_an_interrupted_run_leaves_no_bundle_and_resumes_to_the_same(run, tables, tmp_path, monkeypatch):
+    whole = ["train", *tables, "--preset", "tiny", "--out"]
+    assert run(*whole, tmp_path / "whole").code == 0
+    show = Bars.training
+
+    def interrupt(self, stage, at):
+        show(self, stage, at)
+        if stage == "look-alike" and at["epoch"] == 1:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Bars, "training", interrupt)
+        ended = run(*whole, tmp_path / "b")
+    assert ended.code == 130
+    assert ended.err.splitlines()[-1] == "interrupted: nothing half-written was left behind"
+    assert not (tmp_path / "b").exists()
+    assert {p.name for p in tmp_path.iterdir()} == {"whole", ".b.training"}, "checkpoints to go on from"
+    assert run(*whole, tmp_path / "b", "--resume").code == 0
+    assert {p.name for p in tmp_path.iterdir()} == {"whole", "b"}
+    assert Bundle.load(tmp_path / "b").version == Bundle.load(tmp_path / "whole").version
+
+
+def test_an_interrupt_before_the_first_epoch_leaves_nothing(run, tables, tmp_path, monkeypatch, untouched):
+    def interrupt(self, stage, at):
+        raise KeyboardInterrupt
+
+    untouched()
+    monkeypatch.setattr(Bars, "training", interrupt)
+    assert run("train", *tables, "--preset", "tiny", "--out", tmp_path / "b").code == 130
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--preset", "papper"], "no preset is called 'papper'"),
+        (["--device", "potato"], "--device 'potato'"),
+        (["--until", "soon"], "'soon' is no time"),
+        (["--until", "nan"], "'nan' is no time"),
+        (["--until", "1990-01-01"], "before 631152000"),
+        (["--hold-out-items", "none.txt"], "none.txt: no such file"),
+    ],
+)
+def test_bad_options_are_refused(run, tables, tmp_path, untouched, options, said):
+    untouched()
+    run("train", *tables, "--out", tmp_path / "b", *options).refused(said)
+
+
+def test_unknown_items_to_hold_out_are_named(run, tables, tmp_path, untouched):
+    (tmp_path / "held.txt").write_text("0\nnobody-knows\n")
+    untouched()
+    ended = run("train", *tables, "--out", tmp_path / "b", "--hold-out-items", tmp_path / "held.txt")
+    ended.refused("1 of 2 items to hold out", "'nobody-knows'", "as they stand in the events table")
+
+
+def test_nothing_is_overwritten_unasked(run, tables, small_bundle, tmp_path, untouched):
+    small_bundle.save(tmp_path / "b")
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "mum.txt").write_text("hello")
+    untouched()
+    run("train", *tables, "--out", tmp_path / "b").refused("a bundle is there already", "--overwrite")
+    run("train", *tables, "--out", tmp_path / "letters", "--overwrite").refused("is no bundle")
+    run("train", *tables, "--out", tmp_path / "letters" / "mum.txt").refused("is no bundle")

@@ -1,0 +1,59 @@
+"""Moments, durations and lists as people type them; places a result may be written to."""
+
+import pytest
+
+from kinfolk.cli.values import check_file, duration, make_room, moment, numbers
+from kinfolk.errors import OptionError
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("1507604400", 1507604400.0),
+        ("-3.5", -3.5),
+        ("2017-10-10T03:00", 1507604400.0),
+        ("2017-10-10T00:00-03:00", 1507604400.0),
+        ("2017-10-10", 1507593600.0),
+        (None, None),
+    ],
+)
+def test_moments(text, seconds):
+    assert moment(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "soon", "nan", "inf", "2017-13-01"])
+def test_what_is_no_moment_is_refused(text):
+    with pytest.raises(OptionError, match="no time"):
+        moment(text)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("90s", 90), ("30m", 1800), ("1.5h", 5400), ("5d", 432000)])
+def test_durations(text, seconds):
+    assert duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "h", "5w", "0", "-3h", "nan", "inf", "infd"])
+def test_what_is_no_duration_is_refused(text):
+    with pytest.raises(OptionError, match="duration"):
+        duration(text)
+
+
+def test_lists_of_numbers():
+    assert numbers("10, 30,100") == (10, 30, 100)
+    for text in ("", "10;30", "ten", "1.5"):
+        with pytest.raises(OptionError, match="with commas"):
+            numbers(text)
+
+
+def test_a_file_cannot_become_a_folder_nor_replace_what_is_read(tmp_path):
+    seeds = tmp_path / "seeds.txt"
+    seeds.write_text("u1")
+    check_file(None, "--out")
+    check_file(tmp_path / "new" / "a.parquet", "--out", seeds, None)
+    with pytest.raises(OptionError, match=r"--out .* is a folder"):
+        check_file(tmp_path, "--out")
+    with pytest.raises(OptionError, match="would replace what is read"):
+        check_file(tmp_path / "." / "seeds.txt", "--out", seeds)
+    with pytest.raises(OptionError, match="is no folder"):
+        check_file(seeds / "deep" / "a.parquet", "--out")
+    assert make_room(tmp_path / "new" / "a.parquet").parent.is_dir()
