@@ -148,6 +148,8 @@ def evaluate(
     if list_new is not None:
         _list_new(console, log, terms, list_new)
         return
+    if loaded is not None:
+        _check_bundle(loaded, log, terms, question)
     comparison, metrics = _compare(console, log, terms, question, loaded, fit or "", wanted, seeds)
 
     from kinfolk.cli.tables import print_tables
@@ -188,6 +190,19 @@ def _model(bundle: Path | None, fit: str | None, baselines: list[str], question:
     if fit is not None:
         preset(fit)
     return None if bundle is None else Bundle.load(bundle)
+
+
+def _check_bundle(bundle: Bundle, log: Log, terms: Protocol, question: Question) -> None:
+    """What would make the bundle's figures worthless, said before anything is fitted."""
+    from kinfolk.evaluate.cases import simulated_items
+    from kinfolk.evaluate.protocol import check_honest
+
+    bundle.check_schema(log.schema)
+    if question == "table1":  # its first window may end elsewhere; the method itself refuses
+        return
+    simulated = log.item_ids[simulated_items(log, terms)].tolist() if question == "new-item" else []
+    p = bundle.provenance
+    check_honest(terms, trained_until=p.trained_until, removed_items=p.removed_items, simulated_items=simulated)
 
 
 def _list_new(console: Console, log: Log, terms: Protocol, path: Path) -> None:

@@ -1,0 +1,69 @@
+"""`kinfolk demo`: the main job to its end without a question, into one folder."""
+
+import polars as pl
+import pytest
+
+from kinfolk.bundle import Bundle
+from kinfolk.cli.progress import Bars
+
+ARGS = ["demo", "--quick", "--preset", "tiny", "--candidates", "2"]
+
+
+def test_the_main_job_ends_with_an_audience_and_a_report(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ended = run(*ARGS, "--seed", "1")
+    assert ended.code == 0, ended
+    assert [p.name for p in tmp_path.iterdir()] == ["demo"], "nothing outside its folder"
+    demo = tmp_path / "demo"
+    assert sorted(p.name for p in demo.iterdir()) == ["audience.parquet", "bundle", "feed", "report.html", "seeds.txt"]
+    bundle = Bundle.load(demo / "bundle")
+    audience = pl.read_parquet(demo / "audience.parquet")
+    seeds = (demo / "seeds.txt").read_text().split()
+    assert audience.height == (2000 - len(seeds)) // 100
+    assert not set(audience["user_id"]) & set(seeds)
+    assert set(seeds) < set(bundle.user_ids)
+    for name in ("kinfolk", "lr_fields_history", "ORACLE_bayes"):
+        assert name in ended.out
+    assert "kinfolk on synthetic" in (demo / "report.html").read_text()
+    monkeypatch.chdir(demo.parent)
+    proposed = next(line.split("kinfolk ")[1] for line in ended.out.splitlines() if line.startswith("try"))
+    assert run(*proposed.split()).code == 0, "what it says to run next runs"
+    feed = [part for s in ("events", "users", "items") for part in (f"--{s}", demo / "feed" / f"{s}.parquet")]
+    assert run("validate", *feed, "--schema", demo / "feed" / "schema.toml").code == 0
+
+
+def test_an_interrupt_leaves_no_bundle_and_the_next_run_starts_again(run, tmp_path, monkeypatch):
+    def interrupt(self, stage, at):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Bars, "training", interrupt)
+    for _ in range(2):
+        assert run(*ARGS, "--out", tmp_path / "d").code == 130
+        assert [p.name for p in (tmp_path / "d").iterdir()] == ["feed"]
+        assert len(list((tmp_path / "d" / "feed").iterdir())) == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--dataset", "potato"], "unknown data set 'potato'"),
+        (["--dataset", "globo"], "--dataset globo without --data"),
+        (["--dataset", "globo", "--data", "none"], "--data none is no folder"),
+        (["--dataset", "globo", "--data", ".", "--quick"], "--quick does nothing"),
+        (["--data", "."], "--data does nothing with the synthetic feed"),
+        (["--candidates", "0"], "--candidates"),
+        (["--preset", "papper"], "no preset is called 'papper'"),
+        (["--out", "letters/mum.txt"], "is a file"),
+        (["--out", "letters"], "letters/feed holds 'mine.csv', which no demo wrote"),
+        (["--out", "other"], "other/bundle exists and is no bundle"),
+    ],
+)
+def test_contradictions_and_other_people_s_folders_are_refused(run, tmp_path, monkeypatch, untouched, options, said):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "letters" / "feed").mkdir(parents=True)
+    (tmp_path / "letters" / "mum.txt").write_text("hello")
+    (tmp_path / "letters" / "feed" / "mine.csv").write_text("1,2")
+    (tmp_path / "other" / "bundle").mkdir(parents=True)
+    (tmp_path / "other" / "bundle" / "of notes.txt").write_text("hello")
+    untouched()
+    run("demo", *options).refused(said)
