@@ -23,6 +23,8 @@ class Preset:
     training: training of stage 2.
     seeds_share, samples_share: shares of the clicks in the second and the third window.
     fresh: score users by their history as of now instead of vectors made at the end of training.
+    extend_epochs: after stage 2, passes over the later windows that give the items born in them rows of their own,
+        everything else frozen; 0 leaves them unknown.
     """
 
     represent: RepresentConfig = field(default_factory=RepresentConfig)
@@ -32,6 +34,7 @@ class Preset:
     seeds_share: float = 0.15
     samples_share: float = 0.15
     fresh: bool = False
+    extend_epochs: int = 0
 
 
 PRESETS: dict[str, Preset] = {
@@ -41,8 +44,10 @@ PRESETS: dict[str, Preset] = {
         training=TrainingConfig(loss="sigmoid", seeds_min=0),
     ),
     "kinfolk": Preset(
-        represent=RepresentConfig(batch_size=1024, lr=2e-3, shared_negatives=600, logq=True),
+        represent=RepresentConfig(batch_size=512, lr=2e-3, concurrent=True, skip_unknown_items=True),
+        lookalike=LookalikeConfig(size_aware=True),
         fresh=True,
+        extend_epochs=6,
     ),
 }
 

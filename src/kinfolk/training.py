@@ -22,6 +22,7 @@ from kinfolk.lookalike.weights import Weights
 from kinfolk.presets import Preset
 from kinfolk.presets import preset as preset_named
 from kinfolk.represent.embed import embed
+from kinfolk.represent.extend import extend_items
 from kinfolk.represent.represented import Represented
 from kinfolk.represent.train import Progress, train_represent
 
@@ -154,6 +155,10 @@ def train_stages(
         on_progress=None if on_progress is None else lambda at: on_progress("look-alike", at),
     )
     metrics = {"users": represented.metrics, "look-alike": rows}
+    if chosen.extend_epochs:
+        config = replace(chosen.represent, seed=seed, device=device, epochs=chosen.extend_epochs, validation=0.0)
+        told = None if on_progress is None else _stage_one(on_progress, "new items")
+        represented = extend_items(represented, view, windows.seeds_from, config, on_progress=told)
     return Trained(represented, Weights.of(model), windows, metrics)
 
 
@@ -237,9 +242,9 @@ def _removed(log: Log, ids: Sequence[str]) -> NDArray[np.int64]:
     return rows.astype(np.int64)
 
 
-def _stage_one(on_progress: OnProgress) -> Callable[[Progress], None]:
+def _stage_one(on_progress: OnProgress, stage: str = "users") -> Callable[[Progress], None]:
     def show(p: Progress) -> None:
         at = {"epoch": p.epoch - 1, "step": p.done, "steps": p.total, "loss": p.loss}
-        on_progress("users", {**at, "samples_per_second": p.samples_per_s})
+        on_progress(stage, {**at, "samples_per_second": p.samples_per_s})
 
     return show
