@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pytest
@@ -24,11 +25,11 @@ class Checkerboard:
 
     log: Log
 
-    @property
+    @cached_property
     def seen(self) -> View:
         return self.log.view(NOW, np.array([NEW, NEW + 1]))
 
-    @property
+    @cached_property
     def later(self) -> View:
         return self.log.view(NOW + 500, np.array([NEW, NEW + 1]))
 
