@@ -50,7 +50,7 @@ def test_models_are_kept_for_the_same_candidates_and_view(checkerboard):
         calls.append(1)
         return ["model"]
 
-    for v, c in ((view, candidates), (view, candidates), (checkerboard.seen, candidates), (view, one([1]))):
+    for v, c in ((view, candidates), (view, candidates), (checkerboard.later, candidates), (view, one([1]))):
         assert kept.get(c, v, train) == ["model"]
     assert len(calls) == 3
     kept.clear()
