@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import roc_auc_score
-from threadpoolctl import threadpool_limits
 
 from kinfolk.baselines import registry
 from kinfolk.baselines.method import Candidates
@@ -27,18 +26,20 @@ COMPARES_CANDIDATES = {"als_mean_cosine_z_log_recency"}  # standardised over the
 TOLERANCE = {"rtol": 1e-3, "atol": 1e-4}
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(autouse=True)
 def one_thread():
-    """Toy matrices: threads that wait for each other on a busy machine cost more than they do."""
+    """Toy matrices: threads that wait for each other on a busy machine cost more than they do.
+
+    Set before every test: the OpenMP runtime is shared, and numba's parallel loops raise its number of threads.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    with threadpool_limits(1):
-        yield
+    yield
     torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
-def fit_on(one_thread):
+def fit_on():
     """(name, world) -> the method, fitted once on what was seen before T1."""
     shared, made = {}, {}
 
