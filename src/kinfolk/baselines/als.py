@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 from scipy.linalg import cholesky, solve_triangular
 
@@ -24,6 +24,7 @@ from kinfolk.baselines.history_matrix import shared_history
 from kinfolk.baselines.shared import Shared
 from kinfolk.data.log import View
 from kinfolk.errors import DataError
+from kinfolk.lookalike.threads import bundles, spread
 
 _FOLD = 64  # rows whose products are summed in float32 before they are added in float64
 
@@ -96,7 +97,14 @@ class HalfSweep:
         """clicks: csr [n, m], values do not count -> float32[n, d]."""
         solved = np.zeros((clicks.shape[0], self.white.shape[1]), np.float32)
         starts, columns = clicks.indptr.astype(np.int64), clicks.indices.astype(np.int64)
-        _solve(starts, columns, self.white, np.float64(self.alpha), solved)
+        lengths = np.diff(starts)
+        costs = np.minimum(lengths, self.white.shape[1]) ** 2 * lengths + 1
+
+        def work(rows: NDArray[np.int64]) -> None:
+            _solve(rows, starts, columns, self.white, np.float64(self.alpha), solved)
+
+        # no prange: numba's OpenMP layer would change the number of threads torch uses from then on
+        spread(work, bundles(costs, 64), None)
         factors: NDArray[np.float32] = (solved @ self.whiten.T).astype(np.float32)
         return factors
 
@@ -107,15 +115,16 @@ def shared_als(shared: Shared, view: View, seed: int, config: AlsConfig | None =
     return shared.get(view, ("als", config, seed), lambda v: fit_als(shared_history(shared, v).matrix, config, seed))
 
 
-@njit(cache=True, parallel=True)
+@njit(cache=True, nogil=True)
 def _solve(
+    rows: NDArray[np.int64],
     starts: NDArray[np.int64],
     columns: NDArray[np.int64],
     white: NDArray[np.float32],
     alpha: float,
     out: NDArray[np.float32],
 ) -> None:
-    for row in prange(len(starts) - 1):
+    for row in rows:
         mine = columns[starts[row] : starts[row + 1]]
         if 0 < len(mine) < white.shape[1]:
             _short(mine, white, alpha, out[row])
