@@ -1,9 +1,10 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+import torch
 
 from kinfolk.data.jagged import Jagged
 from kinfolk.data.log import Codes, Events, JaggedCodes, Log, Numbers
@@ -68,3 +69,12 @@ def log() -> Log:
 @pytest.fixture(scope="session")
 def make_log() -> Callable[..., Log]:
     return _make_log
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Models this small only lose by threads, and on a busy machine they lose a lot."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
