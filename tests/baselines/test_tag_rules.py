@@ -32,3 +32,12 @@ def test_users_of_the_other_group_meet_no_rule(checkerboard):
     scores = method.score(np.arange(304, dtype=np.int32), checkerboard.candidates(), checkerboard.later)
     assert (scores[:150, 0] > 0).all()
     assert (scores[150:, 0] == 0).all()
+
+
+def test_a_user_who_meets_every_rule_scores_1(checkerboard):
+    method = TagRules()
+    method.fit(checkerboard.seen)
+    one_seed = checkerboard.candidates(n=1)
+    scores = method.score(np.arange(304, dtype=np.int32), one_seed, checkerboard.later)
+    np.testing.assert_allclose(scores[[0, 150], [0, 1]], 1, rtol=1e-5)
+    assert scores.max() <= 1 + 1e-5

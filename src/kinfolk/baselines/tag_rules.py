@@ -1,7 +1,8 @@
 """Profile and tag rules: who shares the values that are over-represented among the seeds.
 
 What an advertiser's targeting rules do by hand. A value is a rule if its lift, share among the seeds / share among all
-users, is high and enough seeds have it; a user scores the sum of log lift x share among the seeds over the rules met.
+users, is high and enough seeds have it. A rule weighs log lift x share among the seeds; a user scores the share of a
+candidate's weights that they meet.
 """
 
 from __future__ import annotations
@@ -48,13 +49,14 @@ class TagRules:
         self.shares = column_shares(as_sets(self.source.known_rows()))
 
     def score(self, users: NDArray[np.int32], candidates: Candidates, view: View) -> NDArray[np.float32]:
-        """float32[U, C], at least 0; 0 for a user who meets no rule."""
+        """float32[U, C]: the share of a candidate's rules, by weight, that a user meets."""
         weights = np.zeros((self.source.size, len(candidates)), np.float32)
         for c in range(len(candidates)):
             seeds = np.asarray(candidates.seeds[c], np.int64)
             if len(seeds):
                 rows = as_sets(self.source.rows(seeds, view, int(candidates.item[c])))
                 weights[:, c] = self.rules(rows)
+        weights /= np.maximum(weights.sum(axis=0), 1e-9)
         out: NDArray[np.float32] = as_sets(self.source.rows(users, view)) @ weights
         return out
 

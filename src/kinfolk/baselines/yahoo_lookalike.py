@@ -88,7 +88,11 @@ class YahooLookalike:
             self._keys = self._hash(self.source.rows(np.arange(view.log.n_users), view))
 
     def score(self, users: NDArray[np.int32], candidates: Candidates, view: View) -> NDArray[np.float32]:
-        """float32[U, C]: -1 outside the LSH set, else at least 0."""
+        """float32[U, C]: -1 outside the LSH set, else in [0, 1].
+
+        By "iv" it is the share of the candidate's weights that a user meets: sums alone would favour, in every user's
+        ranking of candidates, those with few and peculiar seeds. The order of users within a candidate is the same.
+        """
         out = np.full((len(users), len(candidates)), OUTSIDE, np.float32)
         mine = as_sets(self.source.rows(users, view))
         keys = self._hash(mine) if self._keys is None else self._keys[users]
@@ -100,7 +104,8 @@ class YahooLookalike:
             if inside.any():
                 near = mine[inside]
                 if self.positive_filter == "iv":
-                    out[inside, c] = near @ self.weights(rows)
+                    weights = self.weights(rows)
+                    out[inside, c] = near @ weights / max(weights.sum(), 1e-9)
                 else:
                     out[inside, c] = self._probabilities(near, candidates, c, view, rows)
         return out
