@@ -1,8 +1,8 @@
 """How much of the way from popularity to the Bayes oracle the models go, on the frozen synthetic feed.
 
 For every regime and seed (of world and training): RALM, RALM with average and RALM with concatenated fields are trained
-before the last quarter of the log and asked about items born after it (protocol `new-item`, warm users). The figure is the
-mean eAUC over candidates and numbers of seeds; popularity is constant within a candidate, 0.5.
+before the last quarter of the log and asked about items born after it (protocol `new-item`, warm users). The figure is
+the mean eAUC over candidates and numbers of seeds; popularity is constant within a candidate, 0.5.
 
     python benchmarks/synthetic_gap.py --regimes one_taste,many_taste,balanced --seeds 5 --json gap.json
 """
@@ -54,7 +54,7 @@ def methods(log: Log, protocol: Protocol, config: Config, name: str) -> list[Met
 
 
 def one_world(regime: str, seed: int, name: str, candidates: int, users: int) -> pl.DataFrame:
-    config = Config(seed=seed, regime=regime)  # type: ignore[arg-type]  # argparse checked it
+    config = Config(seed=seed, regime=regime)
     log = load(config)
     terms = replace(
         defaults("synthetic", log), n=(10, 30, 100), max_candidates=candidates, common=candidates // 2, max_users=users
@@ -84,7 +84,7 @@ def summary(rows: pl.DataFrame) -> Iterator[dict[str, object]]:
                 "ralm_minus": behind.mean,
                 "ralm_minus_low": behind.low,
                 "ralm_minus_high": behind.high,
-                "auc": float(part.filter(pl.col("method") == method)["auc"].mean()),  # type: ignore[arg-type]  # not null
+                "auc": float(part.filter(pl.col("method") == method)["auc"].mean()),
             }
 
 
@@ -106,11 +106,11 @@ def main() -> None:
             print(f"{regime} {seed}: {perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
     table = list(summary(pl.concat(frames)))
     print("| regime | method | eAUC | sd | gap closed | least | RALM minus it |\n|---|---|---|---|---|---|---|")
-    for r in sorted(table, key=lambda r: (str(r["regime"]), -float(r["eauc"]))):  # type: ignore[arg-type]  # float
+    for r in sorted(table, key=lambda r: (str(r["regime"]), -float(r["eauc"]))):
         low, high = r["ralm_minus_low"], r["ralm_minus_high"]
         print(
-            f"| {r['regime']} | {r['method']} | {r['eauc']:.4f} | {r['eauc_sd']:.4f} | {100 * r['gap_closed']:.0f} % | "  # type: ignore[operator]  # float
-            f"{100 * r['gap_closed_min']:.0f} % | {r['ralm_minus']:+.4f} [{low:+.4f}, {high:+.4f}] |"  # type: ignore[operator]  # float
+            f"| {r['regime']} | {r['method']} | {r['eauc']:.4f} | {r['eauc_sd']:.4f} | {100 * r['gap_closed']:.0f} % | "
+            f"{100 * r['gap_closed_min']:.0f} % | {r['ralm_minus']:+.4f} [{low:+.4f}, {high:+.4f}] |"
         )
     out = {"bench": "synthetic_gap", "preset": args.preset, "seeds": args.seeds, "rows": table}
     if args.json is not None:
@@ -119,7 +119,7 @@ def main() -> None:
 
 
 def _closed(table: list[dict[str, object]]) -> dict[str, float]:
-    return {str(r["regime"]): float(np.round(float(r["gap_closed"]), 4)) for r in table if r["method"] == "ralm"}  # type: ignore[arg-type]  # float
+    return {str(r["regime"]): float(np.round(float(r["gap_closed"]), 4)) for r in table if r["method"] == "ralm"}
 
 
 if __name__ == "__main__":

@@ -17,11 +17,12 @@ class Candidates:
     """Candidates with their seeds, all as of one moment.
 
     Args:
-        item: int32[C] log rows, -1 for a bare seed list. Never an input to a look-alike score; baselines that know items
-            by name (YouTube DNN's user . item) may use it, and say so.
+        item: int32[C] log rows, -1 for a bare seed list. Never an input to a look-alike score; baselines that know
+            items by name (YouTube DNN's user . item) may use it, and say so.
         seeds: C rows of int32 user rows, in click order, distinct.
         times: C rows of float64 click times, same layout.
-        rng: one seed sequence a candidate, int64[C, any]: what a method draws at random for a candidate depends on it alone.
+        rng: one seed sequence a candidate, int64[C, any]: what a method draws at random for a candidate depends on it
+            alone.
     """
 
     item: NDArray[np.int32]
@@ -53,5 +54,8 @@ class Method(Protocol):
         ...
 
     def score(self, users: NDArray[np.int32], candidates: Candidates, view: View) -> NDArray[np.float32]:
-        """float32[len(users), len(candidates)], higher is more alike; never NaN. `view.now` is the candidates' moment."""
+        """float32[len(users), len(candidates)], higher is more alike, never NaN.
+
+        `view.now` is the candidates' moment.
+        """
         ...

@@ -1,4 +1,4 @@
-"""Rows of different lengths in two flat arrays: `Jagged(values, offsets)`; row i is `values[offsets[i]:offsets[i+1]]`."""
+"""Rows of different lengths in two flat arrays, `Jagged(values, offsets)`: row i is values[offsets[i]:offsets[i+1]]."""
 
 from __future__ import annotations
 
@@ -59,9 +59,7 @@ class Jagged:
         return cls(values, offsets)
 
 
-def slices(
-    values: NDArray[np.generic], starts: NDArray[np.integer], ends: NDArray[np.integer]
-) -> Jagged:
+def slices(values: NDArray[np.generic], starts: NDArray[np.integer], ends: NDArray[np.integer]) -> Jagged:
     """Rows `values[starts[i]:ends[i]]`; starts, ends: int[n]."""
     return Jagged(values[ranges(starts, ends)], _offsets(ends - starts))
 

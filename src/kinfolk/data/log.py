@@ -125,10 +125,12 @@ class Log:
 
     @property
     def n_users(self) -> int:
+        """N."""
         return len(self.user_ids)
 
     @property
     def n_items(self) -> int:
+        """M."""
         return len(self.item_ids)
 
     @cached_property
@@ -177,7 +179,8 @@ class UserIndex:
     def ends(self, users: NDArray[np.integer], now: float | NDArray[np.float64]) -> NDArray[np.int64]:
         """int64[len(users)]: one past the user's last entry strictly before `now` (a scalar or one a user)."""
         users = np.asarray(users, np.int64)
-        low, high = self.offsets[users].copy(), self.offsets[users + 1].copy()
+        low: NDArray[np.int64] = self.offsets[users].copy()
+        high = self.offsets[users + 1].copy()
         now = np.broadcast_to(np.asarray(now, np.float64), users.shape)
         while True:  # bisection, all users at once
             open_ = low < high

@@ -23,4 +23,5 @@ def unpack(text: NDArray[np.uint8], offsets: NDArray[np.int64]) -> NDArray[np.st
     ends, data = (pa.py_buffer(np.ascontiguousarray(a)) for a in (offsets, text))
     array = pa.LargeStringArray.from_buffers(len(offsets) - 1, ends, data)
     array.validate(full=True)
-    return array.to_numpy(zero_copy_only=False).astype(np.str_)
+    strings: NDArray[np.str_] = array.to_numpy(zero_copy_only=False).astype(np.str_)
+    return strings

@@ -55,7 +55,9 @@ class Campaign:
     def __len__(self) -> int:
         return len(self.candidate)
 
-    def is_known(self, candidate: NDArray[np.integer] | np.integer, user: NDArray[np.integer] | np.integer) -> NDArray[np.bool_]:
+    def is_known(
+        self, candidate: NDArray[np.integer] | np.integer, user: NDArray[np.integer] | np.integer
+    ) -> NDArray[np.bool_]:
         """Whether the pair has a click up to the end of the third window; broadcasts."""
         key = np.asarray(candidate, np.int64) * self.n_users + user
         at = np.searchsorted(self.known, key)
