@@ -1,8 +1,9 @@
 """Negatives from the same moment: the items that other users of a batch consumed at that time.
 
 In a feed most items live for a day or two. Against negatives from the whole log a model earns its loss by knowing
-*when* a user was there, which says nothing of their taste. Batches of neighbours in time take that away: what was on show is
-the same for all of them. logQ with an item's share of the batch takes popularity out too (Yi et al., RecSys 2019).
+*when* a user was there, which says nothing of their taste. Batches of neighbours in time take that away: what was on
+show is the same for all of them. logQ with an item's share of the batch takes popularity out too (Yi et al., RecSys
+2019).
 """
 
 from __future__ import annotations
