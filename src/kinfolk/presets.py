@@ -44,7 +44,14 @@ PRESETS: dict[str, Preset] = {
         training=TrainingConfig(loss="sigmoid", seeds_min=0),
     ),
     "kinfolk": Preset(
-        represent=RepresentConfig(batch_size=512, lr=4e-3, concurrent=True, skip_unknown_items=True),
+        represent=RepresentConfig(
+            encoder=EncoderConfig(dropout=0.2),
+            batch_size=512,
+            min_steps=1000,
+            lr=4e-3,
+            concurrent=True,
+            skip_unknown_items=True,
+        ),
         lookalike=LookalikeConfig(size_aware=True),
         seeds_share=0.08,
         samples_share=0.08,

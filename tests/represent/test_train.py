@@ -39,7 +39,8 @@ def losses(model: Represented) -> list[tuple[float, float | None]]:
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"shared_negatives": 8, "logq": True}, {"tie_item_embeddings": True}, {"logq": True}]
+    "options",
+    [{}, {"shared_negatives": 8, "logq": True}, {"tie_item_embeddings": True}, {"logq": True}, {"concurrent": True}],
 )
 def test_training_learns_who_likes_what(make_log: Callable[..., Log], options: dict[str, object]) -> None:
     log = make_log(n_users=120, n_items=200, n_events=3000)
@@ -120,6 +121,18 @@ def test_early_stopping_keeps_the_best_weights(log: Log) -> None:
     best = int(np.argmin(validation))
     assert len(validation) == best + 1 + 2 < 30
     assert same(model, train_represent(log.view(150.0), log.schema, replace(wild, epochs=best + 1)))
+
+
+def test_training_goes_on_for_the_least_number_of_steps(log: Log) -> None:
+    """However bad the loss looks: neither `epochs` nor `patience` ends it earlier."""
+    view = log.view(150.0)
+    wild = replace(CONFIG, epochs=1, patience=1, lr=0.5, batch_size=16)
+    seen: list[int] = []
+    one = train_represent(view, log.schema, wild, on_progress=lambda p: seen.append(p.total))
+    assert len(one.metrics) == 1
+    steps = -(-seen[-1] // 16)
+    longer = train_represent(view, log.schema, replace(wild, min_steps=3 * steps + 1))
+    assert len(longer.metrics) == 4
 
 
 def test_what_is_held_out_is_the_last_in_time(log: Log) -> None:

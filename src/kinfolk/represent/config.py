@@ -14,12 +14,13 @@ class RepresentConfig:
 
     Args:
         encoder: shape of the encoder.
-        epochs: passes over the positives, at most.
+        epochs: passes over the positives, at most; more where they are fewer than `min_steps`.
+        min_steps: training never stops before so many steps: on a small log an epoch is a handful of them, and a loss
+            that stands still then says that learning has not begun.
         batch_size: positives a step.
         lr: learning rate of Adam; tables take lazy Adam (`RowAdam`).
         negatives: negatives for each positive, log-uniform by popularity rank.
-        shared_negatives: distinct negatives shared by a whole batch, instead; much faster for the same number of
-            contrasts.
+        shared_negatives: distinct negatives shared by a whole batch, instead; more contrasts for each item read.
         concurrent: instead of either, negatives are what others consumed at the same time (`concurrent`).
         logq: correct the logits for how often an item is drawn.
         tie_item_embeddings: the embeddings of the (first) history are those of the softmax.
@@ -34,6 +35,7 @@ class RepresentConfig:
 
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     epochs: int = 10
+    min_steps: int = 0
     batch_size: int = 256
     lr: float = 1e-3
     negatives: int = 10
@@ -53,6 +55,8 @@ class RepresentConfig:
         for name in ("epochs", "batch_size", "negatives", "patience", "item_min_count"):
             if getattr(self, name) < 1:
                 raise OptionError(f"{name} is {getattr(self, name)}", "give it a value of at least 1")
+        if self.min_steps < 0:
+            raise OptionError(f"min_steps is {self.min_steps}", "give 0 or more")
         for name in ("shared_negatives", "max_positives_per_user"):
             value = getattr(self, name)
             if value is not None and value < 1:

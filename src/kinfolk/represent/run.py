@@ -89,6 +89,16 @@ class Run:
         table = self.item_table.detach().cpu().numpy()
         return table[self.first_row : self.first_row + self.features.n_items].copy()
 
+    @property
+    def epochs(self) -> int:
+        """Passes at most."""
+        return max(self.config.epochs, self._least)
+
+    @property
+    def _least(self) -> int:
+        """Passes at least: those that `min_steps` take."""
+        return -(-self.config.min_steps // max(-(-len(self.train) // self.config.batch_size), 1))
+
     def fit(
         self,
         checkpoint: Path | None,
@@ -101,7 +111,7 @@ class Run:
         best: dict[str, Tensor] | None = None
         if resume and checkpoint is not None:
             rows, best = self._resume(checkpoint)
-        while len(rows) < self.config.epochs and not self._stalled(rows):
+        while len(rows) < self.epochs and not self._stalled(rows):
             rows.append(self.epoch(len(rows), on_progress))
             losses = [row["validation_loss"] for row in rows if "validation_loss" in row]
             if losses and losses[-1] == min(losses):
@@ -131,7 +141,7 @@ class Run:
             if on_progress is not None and (now - told > 1 or done == len(order)):
                 told = now
                 progress = (done, len(order), float(total) / done, done / (now - began))
-                on_progress(Progress(epoch + 1, self.config.epochs, *progress))
+                on_progress(Progress(epoch + 1, self.epochs, *progress))
         seconds = time.perf_counter() - began
         row = {"epoch": epoch + 1, "loss": float(total) / done, "seconds": seconds, "samples_per_s": done / seconds}
         if len(self.held_out):
@@ -183,6 +193,8 @@ class Run:
 
     def _stalled(self, rows: list[dict[str, float]]) -> bool:
         losses = [row["validation_loss"] for row in rows if "validation_loss" in row]
+        if len(rows) < self._least:
+            return False
         return bool(losses) and len(losses) - 1 - losses.index(min(losses)) >= self.config.patience
 
     def _weights(self) -> dict[str, Tensor]:
