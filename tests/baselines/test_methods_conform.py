@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 from kinfolk.baselines import registry
 from kinfolk.baselines.method import Candidates
 from kinfolk.baselines.shared import Shared
+from kinfolk.errors import DataError
 
 NAMES = registry.names("all")
 LOOKS_AT_NOBODY = {  # neither features nor histories: they cannot tell the groups apart
@@ -20,6 +21,7 @@ NEEDS_HISTORY = {
     n for n in NAMES if n.startswith(("als_", "svd_", "dnn_", "item_knn")) or n in {"lr_als", "youtube_dnn"}
 }
 NEEDS_FIELDS = {"lr_fields"}
+NEEDS_CLICKS = {"ralm", "ralm_average"}  # stage 2 has nothing to learn from without, and says so
 COMPARES_CANDIDATES = {"als_mean_cosine_z_log_recency"}  # standardised over the candidates scored together, as it says
 
 # a candidate's score may differ in the last bits with the shape of a batch; MLPs carry that through 100 steps
@@ -140,7 +142,13 @@ def test_a_log_without_fields_is_scored(name, fit_on, no_fields):
     check(scores, len(users), 2)
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if n not in NEEDS_HISTORY])
+@pytest.mark.parametrize("name", sorted(NEEDS_CLICKS))
+def test_what_needs_clicks_refuses_a_log_without(name, fit_on, no_clicks):
+    with pytest.raises(DataError, match="train on a longer log"):
+        fit_on(name, no_clicks)
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n not in NEEDS_HISTORY | NEEDS_CLICKS])
 def test_a_log_without_clicks_is_scored(name, fit_on, no_clicks):
     users = everybody(no_clicks)
     scores = fit_on(name, no_clicks).score(users, no_clicks.candidates(), no_clicks.later)

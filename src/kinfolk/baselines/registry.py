@@ -48,6 +48,7 @@ class Row:
 _HERE = "kinfolk.baselines."
 _COSINE, _LDA = _HERE + "cosine:Cosine", _HERE + "discriminant:Discriminant"
 _LR, _YAHOO = _HERE + "logistic:Logistic", _HERE + "yahoo_lookalike:YahooLookalike"
+_RALM = _HERE + "ralm:Ralm"
 
 ROWS: dict[str, Row] = {
     "random": Row(_HERE + "popularity:Random", protocols=EVERY, groups=("quick",)),
@@ -86,6 +87,8 @@ ROWS: dict[str, Row] = {
     "lr": Row(_HERE + "logistic_regression:LogisticRegression", {}, ("shared",), EVERY, ("table1",)),
     "yahoo_lookalike": Row(_YAHOO, {}, ("shared",), EVERY, ("table1",)),
     "yahoo_lookalike_probability": Row(_YAHOO, {"positive_filter": "probability"}, ("shared",), EVERY),
+    "ralm": Row(_RALM, {"preset": "paper"}, ("shared",), EVERY, ("table1",)),
+    "ralm_average": Row(_RALM, {"preset": "paper", "pooling": "average"}, ("shared",), EVERY, ("table1",)),
     "youtube_dnn": Row(_HERE + "youtube_dnn:YoutubeDnn", {}, ("shared",), TABLE1, ("table1",)),
     "dnn_mean_cosine": Row(_COSINE, {"vectors": "dnn"}, ("shared",), EVERY),
     "dnn_lda": Row(_LDA, {"vectors": "dnn"}, ("shared",), BOTH, ("opponents",)),

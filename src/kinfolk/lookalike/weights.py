@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from kinfolk.errors import BundleError, TooFewSeedsError
+from kinfolk.errors import BundleError, OptionError, TooFewSeedsError
 from kinfolk.lookalike.clusters import kmeans
 from kinfolk.lookalike.clusters_many import kmeans_many
 from kinfolk.lookalike.config import LookalikeConfig
@@ -142,8 +142,14 @@ class Weights:
         return self._snapshot(found.centroids, found.sizes, np.diff(offsets))
 
     def index(self, snapshot: Snapshot) -> Index:
-        """The scorer's index of a snapshot. With pooling "average" both cosines are the cosine to the mean."""
+        """The scorer's index of a snapshot. With pooling "average" both cosines are the cosine to the mean.
+
+        Raises:
+            OptionError: the model was trained with dot products, which the scorer does not do.
+        """
         c = self.config
+        if c.similarity != "cosine":
+            raise OptionError(f"similarity {c.similarity!r} cannot be served", "train with similarity='cosine'")
         return Index.build(
             snapshot.centroids,
             snapshot.sizes,
