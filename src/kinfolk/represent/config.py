@@ -24,7 +24,6 @@ class RepresentConfig:
         concurrent: instead of either, negatives are what others consumed at the same time (`concurrent`).
         logq: correct the logits for how often an item is drawn.
         tie_item_embeddings: the embeddings of the (first) history are those of the softmax.
-        history_dropout: share of every history left out at random while training (`thin_history`).
         item_min_count: items that fewer users consumed are unknown.
         skip_unknown_items: leave unknown items out of histories instead of giving them the unknown code.
         max_positives_per_user: so that the most active users do not dominate; None means all.
@@ -44,7 +43,6 @@ class RepresentConfig:
     concurrent: bool = False
     logq: bool = False
     tie_item_embeddings: bool = False
-    history_dropout: float = 0.0
     item_min_count: int = 1
     skip_unknown_items: bool = False
     max_positives_per_user: int | None = 50
@@ -65,10 +63,6 @@ class RepresentConfig:
                 raise OptionError(f"{name} is {value}", "give it a value of at least 1, or leave it out")
         if not 0 <= self.validation < 1:
             raise OptionError(f"validation is {self.validation}", "use a share from 0 up to, not including, 1")
-        if not 0 <= self.history_dropout < 1:
-            raise OptionError(
-                f"history_dropout is {self.history_dropout}", "use a share from 0 up to, not including, 1"
-            )
         if not self.lr > 0:
             raise OptionError(f"lr is {self.lr}", "use a positive learning rate")
 

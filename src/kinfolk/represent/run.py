@@ -30,7 +30,6 @@ from kinfolk.represent.features import UserFeatures
 from kinfolk.represent.loss import Contrast, draw, sampled_softmax
 from kinfolk.represent.negatives import LogUniform
 from kinfolk.represent.samples import Samples, split
-from kinfolk.represent.thin import thin_history
 
 _CHUNK = 1 << 15  # samples whose features are gathered at once
 
@@ -177,8 +176,6 @@ class Run:
             rows = order[start : start + size]
             part = samples.take(rows)
             chunk = self.features.batch(self.view, part.user, part.time, without=part.item)
-            if self.encoder.training:
-                chunk = thin_history(chunk, c.history_dropout, len(self.features.schema.history), rng)
             for first in range(0, len(rows), c.batch_size):
                 last = min(first + c.batch_size, len(rows))
                 contrast = self._contrast(part.user[first:last], items[rows[first:last]], rng).to(self.device)
