@@ -1,0 +1,375 @@
+"""What the live half needs of a database, as few methods as the job needs: one `Backend`, opened by URL.
+
+Every method is synchronous and may be called from any thread. What returns is durable: it survives the kill of this
+process and of the store. Times are int64 milliseconds since 1970 UTC and always arguments. `kinfolk.testing.ports`
+holds the suites that every backend passes, on a real server where it has one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinfolk.errors import KinfolkError
+from kinfolk.online.clicks import Clicks, Seeds
+
+Json = Mapping[str, object]
+
+
+class StoreError(KinfolkError):
+    """A store is unreachable, full, of another format, or refuses a write."""
+
+
+class FenceError(StoreError):
+    """Another holder has taken the lease: what was to be written is stale."""
+
+
+@dataclass(frozen=True)
+class Appended:
+    """new: clicks that were not there. duplicates: clicks that were. generation: of the seeds after this write."""
+
+    new: int
+    duplicates: int
+    generation: int
+
+
+class SeedStore(Protocol):
+    """Who clicked what: the newest `max_seeds` distinct users of every candidate, and each user's own last clicks."""
+
+    def append(self, clicks: Clicks, now: int) -> Appended:
+        """Keep clicks, all or none, durably. A click whose identity arrived within the last `remember` is dropped.
+
+        A second click of a user moves them to its time if that is later; late clicks land where their time puts them.
+        Callers drop clicks of forgotten users and retired candidates before.
+        """
+
+    def recent(self, candidate: str, limit: int) -> Seeds:
+        """The newest `limit` distinct users, oldest first. Empty for an unknown candidate."""
+
+    def count(self, candidate: str) -> int:
+        """Distinct users kept."""
+
+    def trail(self, user: int, limit: int) -> tuple[list[str], NDArray[np.int64]]:
+        """Items a user clicked within about the last `remember` and their times (ms), oldest first, distinct items."""
+
+    def generation(self) -> int:
+        """Number of the newest write; it never falls."""
+
+    def dirty(self) -> dict[str, int]:
+        """Candidates whose seeds changed since they were last `clean`, with the generation of the last change."""
+
+    def clean(self, candidate: str, generation: int) -> None:
+        """Not dirty any more, unless something newer than `generation` came meanwhile."""
+
+    def forget(self, users: NDArray[np.uint64]) -> list[str]:
+        """Remove users from every candidate and drop their trails; returns the candidates that held one (now dirty)."""
+
+    def drop(self, candidate: str) -> None:
+        """Forget all seeds of a candidate."""
+
+    def stats(self) -> dict[str, int]:
+        """At least `candidates`, `seeds` (distinct kept, all candidates) and `bytes`; may be some seconds old."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The crowd of one candidate, ready to score; immutable.
+
+    Args:
+        candidate: outside id.
+        model: version of the bundle in whose space the vectors are.
+        made_at: ms.
+        seeds_seen: distinct users in the store when it was made.
+        seeds_used: those among them with an embedding, from which clusters were made.
+        generation: of the seeds that it shows.
+        centroids: float32[k, h], valid clusters first, zeros after them.
+        sizes: float32[k], users in each cluster; 0 is padding.
+        global_embedding: float32[h].
+        inertia: mean squared distance of the seeds used to their centroids.
+    """
+
+    candidate: str
+    model: str
+    made_at: int
+    seeds_seen: int
+    seeds_used: int
+    generation: int
+    centroids: NDArray[np.float32]
+    sizes: NDArray[np.float32]
+    global_embedding: NDArray[np.float32]
+    inertia: float = 0.0
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What happened after a cursor: new snapshots (the latest of each candidate), retired ids, and the new cursor."""
+
+    snapshots: list[Snapshot]
+    retired: list[str]
+    cursor: int
+
+
+class SnapshotStore(Protocol):
+    """The latest snapshot of every candidate and model version."""
+
+    def publish(self, snapshots: Sequence[Snapshot], fence: int | None) -> int:
+        """Put snapshots in place, each whole or not at all; returns the cursor after it.
+
+        With `fence`, of the refresher's lease: raises FenceError if a higher one has published. Without, the first
+        snapshot of a new candidate made on the spot: it is put in place only where no snapshot of that candidate and
+        model shows an equal or newer generation. A fenced one, too, never replaces one of a newer generation. Retired
+        candidates are left out silently.
+        """
+
+    def latest(self, candidate: str, model: str) -> Snapshot | None:
+        """None if there is none."""
+
+    def cursor(self) -> int:
+        """Number of the newest change, cheap enough for every request; it never falls."""
+
+    def since(self, cursor: int, model: str) -> Changes:
+        """What changed for a model version after a cursor; 0 gives everything."""
+
+    def retire(self, candidate: str) -> int:
+        """Remove a candidate's snapshots of all versions for good until `revive`; returns the cursor after it."""
+
+    def revive(self, candidate: str) -> None:
+        """Let a retired candidate have snapshots again."""
+
+    def drop_models(self, keep: Sequence[str]) -> None:
+        """Remove snapshots of all model versions but these."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """id: outside id. created_at, expires_at: ms, None: never. retired_at: ms or None. meta: what the caller gave."""
+
+    id: str
+    created_at: int
+    expires_at: int | None = None
+    retired_at: int | None = None
+    meta: Json = field(default_factory=dict)
+
+
+class CandidateStore(Protocol):
+    """Which candidates there are; retired ones stay known, so that late clicks do not bring them back."""
+
+    def put(self, candidates: Sequence[Candidate]) -> int:
+        """Create or replace; returns `version` after it."""
+
+    def get(self, ids: Sequence[str]) -> list[Candidate | None]:
+        """In the given order."""
+
+    def page(self, after: str, limit: int, *, live: bool = True) -> list[Candidate]:
+        """Sorted by id, those after `after` ("" for the first page); only those not retired if `live`."""
+
+    def retire(self, ids: Sequence[str], now: int) -> int:
+        """Mark as retired; returns `version` after it."""
+
+    def version(self) -> int:
+        """Rises with every change, cheap."""
+
+
+@dataclass(frozen=True)
+class UserRecord:
+    """key: user key. id: outside id. features: field -> value as given. updated_at: ms."""
+
+    key: int
+    id: str
+    features: Json
+    updated_at: int
+
+
+class UserStore(Protocol):
+    """Users that came after training, and tombstones of those who left."""
+
+    def put(self, users: Sequence[UserRecord]) -> int:
+        """Create or replace; returns `version` after it."""
+
+    def get(self, key: int) -> UserRecord | None:
+        """None if there is none."""
+
+    def page(self, after: int, limit: int) -> list[UserRecord]:
+        """Sorted by key, those after `after` (-1 for the first page)."""
+
+    def forget(self, key: int, now: int) -> int:
+        """Remove the record and leave a tombstone; returns `version` after it."""
+
+    def recall(self, key: int) -> int:
+        """Take a tombstone back (an admin's explicit act); returns `version` after it."""
+
+    def tombstones(self) -> dict[int, tuple[int, int | None]]:
+        """key -> (ms of the wish, ms at which all stores were purged or None)."""
+
+    def purged(self, keys: Sequence[int], now: int) -> None:
+        """Note that nothing of these users is left anywhere."""
+
+    def version(self) -> int:
+        """Rises with every change, cheap."""
+
+
+JobState = Literal["pending", "running", "ready", "too_few_seeds", "failed"]
+
+
+@dataclass(frozen=True)
+class Audience:
+    """A stored audience: its question and, once ready, its facts (size, matched, missing, model version, reach curve).
+
+    parts: how many parts are written.
+    """
+
+    id: str
+    state: JobState
+    question: Json
+    created_at: int
+    facts: Json = field(default_factory=dict)
+    parts: int = 0
+
+
+@dataclass(frozen=True)
+class Members:
+    """A slice of an audience, best first. ids: tuple of str. keys: uint64[n]. scores: float32[n]."""
+
+    ids: tuple[str, ...]
+    keys: NDArray[np.uint64]
+    scores: NDArray[np.float32]
+
+
+class AudienceStore(Protocol):
+    """Audience jobs and their members; a job whose worker died is claimed again when its claim has run out."""
+
+    def create(self, audience: Audience) -> None:
+        """Raises StoreError if the id is taken."""
+
+    def claim(self, worker: str, now: int, ttl: int) -> Audience | None:
+        """The oldest pending job, or a running one whose claim ran out; now running, its parts removed."""
+
+    def renew(self, id: str, worker: str, now: int, ttl: int) -> bool:
+        """Keep a claim; False if it was lost."""
+
+    def write_part(self, id: str, worker: str, part: int, members: Members) -> None:
+        """Parts count from 0, in order. Raises FenceError if the claim was lost."""
+
+    def finish(self, id: str, worker: str, state: JobState, facts: Json) -> None:
+        """Raises FenceError if the claim was lost."""
+
+    def get(self, id: str) -> Audience | None:
+        """None if there is none."""
+
+    def page(self, after: str, limit: int) -> list[Audience]:
+        """Sorted by id."""
+
+    def part(self, id: str, part: int) -> Members | None:
+        """None if there is none."""
+
+    def of_user(self, key: int) -> list[str]:
+        """Ids of ready audiences that hold the user."""
+
+    def forget(self, keys: NDArray[np.uint64]) -> int:
+        """Remove users from all members; returns how many rows went."""
+
+    def delete(self, id: str) -> bool:
+        """False if it was not there."""
+
+
+class CounterStore(Protocol):
+    """Impressions and clicks by hour, for fall-backs and reports."""
+
+    def add(self, what: Literal["impressions", "clicks"], hour: int, counts: Mapping[tuple[str, str], int]) -> None:
+        """counts: (segment, candidate) -> number; hour: ms // 3,600,000. The segment "" is everybody."""
+
+    def totals(self, what: Literal["impressions", "clicks"], since_hour: int) -> dict[tuple[str, str], int]:
+        """(segment, candidate) -> number since that hour."""
+
+    def drop_before(self, hour: int) -> None:
+        """Remove older hours."""
+
+
+Role = Literal["reader", "writer", "admin"]
+
+
+@dataclass(frozen=True)
+class Key:
+    """An API key. digest: hex of its SHA-256, the key itself is nowhere. per_second: requests allowed, 0 for any."""
+
+    digest: str
+    name: str
+    role: Role
+    created_at: int
+    per_second: float = 0.0
+
+
+class KeyStore(Protocol):
+    """API keys."""
+
+    def put(self, key: Key) -> None: ...
+
+    def find(self, digest: str) -> Key | None: ...
+
+    def list(self) -> list[Key]: ...
+
+    def revoke(self, name: str) -> bool: ...
+
+
+class Lease(Protocol):
+    """Who may do what only one may do."""
+
+    def acquire(self, name: str, owner: str, now: int, ttl: int) -> int | None:
+        """A fence number, higher than any before of that name; None while another holds it. Own leases are renewed
+        and keep their number."""
+
+    def renew(self, name: str, owner: str, now: int, ttl: int) -> bool:
+        """False if it was lost."""
+
+    def release(self, name: str, owner: str) -> None:
+        """Nothing happens if it is not held."""
+
+
+class Backend(Protocol):
+    """All ports of one store."""
+
+    seeds: SeedStore
+    snapshots: SnapshotStore
+    candidates: CandidateStore
+    users: UserStore
+    audiences: AudienceStore
+    counters: CounterStore
+    keys: KeyStore
+    leases: Lease
+
+    @property
+    def url(self) -> str:
+        """Without any password."""
+
+    @property
+    def shared(self) -> bool:
+        """Whether several processes may serve from it at once."""
+
+    def secret(self) -> bytes:
+        """The deployment's 32 random bytes that user keys are made with, drawn once by the first who asks."""
+
+    def ping(self) -> None:
+        """Raises StoreError unless a write would succeed now."""
+
+    def warnings(self) -> list[str]:
+        """What an operator should know, e.g. that a power cut can lose clicks; said at start."""
+
+    def close(self) -> None:
+        """Flush and let go."""
+
+
+@dataclass(frozen=True)
+class StoreOptions:
+    """What every backend is opened with.
+
+    max_seeds: newest distinct users kept of a candidate. remember_ms: for how long identities of clicks, and trails,
+    are remembered. trail_length: own clicks of a user that are given back.
+    """
+
+    max_seeds: int = 3_000_000
+    remember_ms: int = 3_600_000
+    trail_length: int = 50
