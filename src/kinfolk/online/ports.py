@@ -173,6 +173,10 @@ class CandidateStore(Protocol):
     def version(self) -> int:
         """Rises with every change, cheap."""
 
+    def since(self, version: int) -> tuple[list[Candidate], int]:
+        """Candidates created, replaced or retired after a version, as they are now, and the version read up to; 0
+        gives all that are not retired. Each request asks this where `version` moved, so it costs what changed."""
+
 
 @dataclass(frozen=True)
 class UserRecord:
@@ -182,6 +186,16 @@ class UserRecord:
     id: str
     features: Json
     updated_at: int
+
+
+@dataclass(frozen=True)
+class UserChanges:
+    """What happened after a version, as it is now: records put, keys forgotten, keys whose tombstone was taken back."""
+
+    put: list[UserRecord]
+    forgotten: list[int]
+    recalled: list[int]
+    version: int
 
 
 class UserStore(Protocol):
@@ -210,6 +224,9 @@ class UserStore(Protocol):
 
     def version(self) -> int:
         """Rises with every change, cheap."""
+
+    def since(self, version: int) -> UserChanges:
+        """What changed after a version; 0 gives every record and every tombstone. It costs what changed."""
 
 
 JobState = Literal["pending", "running", "ready", "too_few_seeds", "failed"]
@@ -306,13 +323,30 @@ class Key:
 class KeyStore(Protocol):
     """API keys."""
 
-    def put(self, key: Key) -> None: ...
+    def put(self, key: Key) -> None:
+        """Create or replace by digest."""
 
-    def find(self, digest: str) -> Key | None: ...
+    def find(self, digest: str) -> Key | None:
+        """None if there is none."""
 
-    def list(self) -> list[Key]: ...
+    def list(self) -> list[Key]:
+        """Sorted by name."""
 
-    def revoke(self, name: str) -> bool: ...
+    def revoke(self, name: str) -> bool:
+        """Remove all keys of a name; False if there was none."""
+
+
+class SettingStore(Protocol):
+    """A few values that all processes of a deployment agree on, such as the bundle that is served."""
+
+    def get(self, name: str) -> str | None:
+        """None if it was never put."""
+
+    def put(self, name: str, value: str) -> int:
+        """Durably; returns `version` after it."""
+
+    def version(self) -> int:
+        """Rises with every change, cheap enough for every request."""
 
 
 class Lease(Protocol):
@@ -339,6 +373,7 @@ class Backend(Protocol):
     audiences: AudienceStore
     counters: CounterStore
     keys: KeyStore
+    settings: SettingStore
     leases: Lease
 
     @property
