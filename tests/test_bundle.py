@@ -56,7 +56,10 @@ def _flip(folder, name):
     file.write_bytes(bytes(data))
 
 
-@pytest.mark.parametrize("name", ["weights.safetensors", "features.safetensors", "users.safetensors", "lookalike.npy"])
+@pytest.mark.parametrize(
+    "name",
+    ["weights.safetensors", "features.safetensors", "users.safetensors", "lookalike.npy", "inputs.history0.values.npy"],
+)
 @pytest.mark.parametrize(
     ("harm", "said"),
     [(_truncate, "truncated"), (_flip, "was changed"), (lambda f, n: (f / n).unlink(), "is missing")],
@@ -142,3 +145,20 @@ def test_a_schema_that_does_not_fit_is_named(small_bundle):
     small_bundle.check_schema(small_bundle.schema)
     with pytest.raises(SchemaError, match="section"):
         small_bundle.check_schema(Schema(user=(Categorical("colour"),), history=(History(),)))
+
+
+def test_inputs_that_do_not_fit_are_refused(copy):
+    numbers = copy / "inputs.numbers.npy"
+    np.save(numbers, np.load(numbers)[:-1])
+    _edit(copy, lambda m: m["files"]["inputs.numbers.npy"].update(bytes=numbers.stat().st_size))
+    with pytest.raises(BundleError, match="inputs are not of"):
+        Bundle.load(copy, verify=False)
+
+
+def test_without_inputs_it_saves_and_loads(small_bundle, tmp_path):
+    b = small_bundle
+    plain = Bundle(b.provenance, b.weights, b.user_ids, b.universal, b.lookalike, b.represented)
+    again = plain.save(tmp_path / "plain")
+    assert again.inputs is None
+    assert b.inputs is not None
+    assert len(b.inputs) == len(b.user_ids)

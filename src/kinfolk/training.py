@@ -23,6 +23,7 @@ from kinfolk.presets import Preset
 from kinfolk.presets import preset as preset_named
 from kinfolk.represent.embed import embed
 from kinfolk.represent.extend import extend_items
+from kinfolk.represent.inputs import take_inputs
 from kinfolk.represent.represented import Represented
 from kinfolk.represent.train import Progress, train_represent
 
@@ -220,7 +221,10 @@ def make_bundle(view: View, trained: Trained, *, preset_name: str, seed: int, re
         metrics=trained.metrics,
     )
     lookalike = trained.weights.transform(universal)
-    return Bundle(provenance, trained.weights, view.log.user_ids, universal, lookalike, trained.represented)
+    inputs = take_inputs(trained.represented.features, view)
+    return Bundle(
+        provenance, trained.weights, view.log.user_ids, universal, lookalike, trained.represented, inputs=inputs
+    )
 
 
 def check_out(out: Path, *, overwrite: bool) -> None:

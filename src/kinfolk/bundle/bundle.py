@@ -8,20 +8,31 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
-from kinfolk.data.strings import pack, unpack
+from kinfolk.bundle.files import (
+    META,
+    RESTORE,
+    own_hash,
+    packed,
+    read_arrays,
+    read_matrix,
+    read_meta,
+    read_npy,
+    sha256,
+    swap,
+    unpacked,
+)
+from kinfolk.data.inputs import Inputs
 from kinfolk.data.vocabulary import rows_of
 from kinfolk.errors import BundleError, SchemaError
 from kinfolk.lookalike.config import LookalikeConfig
@@ -31,10 +42,10 @@ from kinfolk.schema import Schema
 if TYPE_CHECKING:
     from kinfolk.represent.represented import Represented
 
-FORMAT = 1
-_META = "bundle.json"
+FORMAT = 2
 _WEIGHTS, _FEATURES, _USERS = "weights.safetensors", "features.safetensors", "users.safetensors"
 _UNIVERSAL, _LOOKALIKE = "universal.npy", "lookalike.npy"
+_INPUTS = "inputs."
 
 
 @dataclass(frozen=True)
@@ -70,6 +81,8 @@ class Bundle:
         universal: float32[N, m], x_u; may be memory-mapped.
         lookalike: float32[N, h], E_u; may be memory-mapped.
         represented: stage 1; when loaded, read from `path` the first time it is asked for.
+        inputs: what stage 1 read of every user, for embedding them anew with later clicks; may be memory-mapped. None:
+            users keep the embeddings they have.
     """
 
     def __init__(
@@ -82,10 +95,11 @@ class Bundle:
         represented: Represented | None = None,
         path: Path | None = None,
         version: str = "unsaved",
+        inputs: Inputs | None = None,
     ) -> None:
         self.provenance, self.weights, self.user_ids = provenance, weights, user_ids
         self.universal, self.lookalike = universal, lookalike
-        self.path, self.version = path, version
+        self.path, self.version, self.inputs = path, version, inputs
         if represented is not None:
             self.__dict__["represented"] = represented
 
@@ -103,9 +117,9 @@ class Bundle:
         from kinfolk.represent.features import UserFeatures
         from kinfolk.represent.represented import Represented
 
-        meta = _read_meta(self.path)["represent"]
-        features = UserFeatures.from_arrays(_unpacked(_arrays(self.path / _FEATURES)), meta["features"])
-        arrays = {k: v for k, v in _arrays(self.path / _WEIGHTS).items() if not k.startswith("lookalike.")}
+        meta = read_meta(self.path, FORMAT)["represent"]
+        features = UserFeatures.from_arrays(unpacked(read_arrays(self.path / _FEATURES)), meta["features"])
+        arrays = {k: v for k, v in read_arrays(self.path / _WEIGHTS).items() if not k.startswith("lookalike.")}
         return Represented.from_tensors({k: torch.from_numpy(v) for k, v in arrays.items()}, meta["model"], features)
 
     @cached_property
@@ -114,7 +128,7 @@ class Bundle:
         if "represented" in self.__dict__:
             return self.represented.features.schema
         assert self.path is not None
-        return Schema.from_dict(_read_meta(self.path)["schema"], where=str(self.path / _META))
+        return Schema.from_dict(read_meta(self.path, FORMAT)["schema"], where=str(self.path / META))
 
     def rows(self, ids: NDArray[np.str_]) -> NDArray[np.int32]:
         """int32[len(ids)]: row of every outside user id, -1 for unknown ones."""
@@ -138,16 +152,16 @@ class Bundle:
             BundleError: something else than a bundle is in the way, or a bundle is and `overwrite` is False.
         """
         path = Path(path)
-        if path.exists() and not ((path / _META).exists() or (path.is_dir() and not any(path.iterdir()))):
+        if path.exists() and not ((path / META).exists() or (path.is_dir() and not any(path.iterdir()))):
             raise BundleError(f"{path} exists and is no bundle", "choose another --out")
-        if path.exists() and (path / _META).exists() and not overwrite:
+        if path.exists() and (path / META).exists() and not overwrite:
             raise BundleError(f"{path}: a bundle is there already", "choose another --out, or pass --overwrite")
         aside = path.with_name(f".{path.name}.part")
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
         try:
             self._write(aside)
-            _swap(aside, path)
+            swap(aside, path)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
         return Bundle.load(path, verify=False)
@@ -158,11 +172,14 @@ class Bundle:
         tensors, model_meta = represented.to_tensors()
         lookalike = {f"lookalike.{k}": np.asarray(v) for k, v in self.weights.arrays.items()}
         save_file({**{k: v.numpy() for k, v in tensors.items()}, **lookalike}, folder / _WEIGHTS)
-        save_file(_packed(features), folder / _FEATURES)
-        save_file(_packed({"ids": self.user_ids}), folder / _USERS)
+        save_file(packed(features), folder / _FEATURES)
+        save_file(packed({"ids": self.user_ids}), folder / _USERS)
         np.save(folder / _UNIVERSAL, self.universal, allow_pickle=False)
         np.save(folder / _LOOKALIKE, self.lookalike, allow_pickle=False)
-        files = {p.name: {"sha256": _sha256(p), "bytes": p.stat().st_size} for p in sorted(folder.iterdir())}
+        inputs = {} if self.inputs is None else self.inputs.to_arrays()
+        for name, array in inputs.items():
+            np.save(folder / f"{_INPUTS}{name}.npy", array, allow_pickle=False)
+        files = {p.name: {"sha256": sha256(p), "bytes": p.stat().st_size} for p in sorted(folder.iterdir())}
         meta = {
             "format": FORMAT,
             "version": hashlib.sha256(json.dumps(files).encode()).hexdigest()[:12],
@@ -171,10 +188,11 @@ class Bundle:
             "represent": {"model": model_meta, "features": features_meta},
             "lookalike": asdict(self.weights.config),
             "users": len(self.user_ids),
+            "inputs": sorted(inputs),
             "files": files,
         }
         meta = json.loads(json.dumps(meta))  # as it will be read
-        (folder / _META).write_text(json.dumps({**meta, "sha256": _own_hash(meta)}, indent=1), encoding="utf-8")
+        (folder / META).write_text(json.dumps({**meta, "sha256": own_hash(meta)}, indent=1), encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | Path, *, verify: bool = True) -> Bundle:
@@ -188,25 +206,25 @@ class Bundle:
             BundleError: not a bundle, of another format, truncated or tampered with.
         """
         path = Path(path)
-        meta = _read_meta(path)
-        if verify and meta["sha256"] != _own_hash(meta):
+        meta = read_meta(path, FORMAT)
+        if verify and meta["sha256"] != own_hash(meta):
             raise BundleError(
-                f"{path / _META} does not have the hash that it gives: it was changed",
-                "restore the bundle from a good copy, or train anew",
+                f"{path / META} does not have the hash that it gives: it was changed",
+                RESTORE,
             )
         for name, want in meta["files"].items():
             file = path / name
             if not file.exists():
-                raise BundleError(f"{file} is missing", "restore the bundle from a good copy, or train anew")
+                raise BundleError(f"{file} is missing", RESTORE)
             if file.stat().st_size != want["bytes"]:
                 raise BundleError(
                     f"{file} is {file.stat().st_size} bytes long, expected {want['bytes']}: truncated?",
-                    "restore the bundle from a good copy, or train anew",
+                    RESTORE,
                 )
-            if verify and _sha256(file) != want["sha256"]:
+            if verify and sha256(file) != want["sha256"]:
                 raise BundleError(
-                    f"{file} does not have the hash that {_META} gives: it was changed",
-                    "restore the bundle from a good copy, or train anew",
+                    f"{file} does not have the hash that {META} gives: it was changed",
+                    RESTORE,
                 )
         p = dict(meta["provenance"])
         try:
@@ -215,96 +233,22 @@ class Bundle:
             provenance = Provenance(**known)
         except (KeyError, TypeError) as e:
             raise BundleError(
-                f"{path / _META} is of another version of kinfolk ({e})", "train anew with this one"
+                f"{path / META} is of another version of kinfolk ({e})", "train anew with this one"
             ) from e
-        arrays = _arrays(path / _WEIGHTS)
+        arrays = read_arrays(path / _WEIGHTS)
         stage_two = {k.removeprefix("lookalike."): v for k, v in arrays.items() if k.startswith("lookalike.")}
         weights = Weights(config, stage_two)
         weights.check()
-        users = _unpacked(_arrays(path / _USERS))["ids"].astype(np.str_)
-        universal, lookalike = _matrix(path / _UNIVERSAL), _matrix(path / _LOOKALIKE)
+        users = unpacked(read_arrays(path / _USERS))["ids"].astype(np.str_)
+        universal, lookalike = read_matrix(path / _UNIVERSAL), read_matrix(path / _LOOKALIKE)
         if not len(users) == len(universal) == len(lookalike) == meta["users"]:
             raise BundleError(
                 f"{path}: {len(users)} user ids, {len(universal)} and {len(lookalike)} embeddings, expected "
                 f"{meta['users']} of each",
-                "restore the bundle from a good copy, or train anew",
+                RESTORE,
             )
-        return cls(provenance, weights, users, universal, lookalike, path=path, version=meta["version"])
-
-
-def _read_meta(path: Path) -> dict[str, Any]:
-    file = path / _META
-    if not file.exists():
-        raise BundleError(f"{path} is no bundle: it has no {_META}", "give the directory that `kinfolk train` wrote")
-    try:
-        meta: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        got = meta["format"]
-        absent = {"version", "provenance", "schema", "represent", "lookalike", "users", "files", "sha256"} - set(meta)
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as e:
-        raise BundleError(f"{file} is damaged ({e})", "restore the bundle from a good copy, or train anew") from e
-    if got != FORMAT:
-        raise BundleError(f"{file} is of format {got}, this kinfolk reads {FORMAT}", "train anew with this version")
-    if absent:
-        raise BundleError(f"{file} lacks {min(absent)!r}", "restore the bundle from a good copy, or train anew")
-    return meta
-
-
-def _arrays(file: Path) -> dict[str, NDArray[Any]]:
-    try:
-        return dict(load_file(file))
-    except (SafetensorError, OSError) as e:
-        raise BundleError(f"{file} is damaged ({e})", "restore the bundle from a good copy, or train anew") from e
-
-
-def _matrix(file: Path) -> NDArray[np.float32]:
-    try:
-        array: NDArray[np.float32] = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError) as e:
-        raise BundleError(f"{file} is damaged ({e})", "restore the bundle from a good copy, or train anew") from e
-    if array.dtype != np.float32 or array.ndim != 2:
-        raise BundleError(f"{file} holds {array.dtype}{list(array.shape)}", "restore the bundle from a good copy")
-    return array
-
-
-def _packed(arrays: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[Any]]:
-    """Strings as bytes and offsets, under `name:text` and `name:ends`."""
-    out: dict[str, NDArray[Any]] = {}
-    for name, array in arrays.items():
-        if array.dtype.kind == "U":
-            out[f"{name}:text"], out[f"{name}:ends"] = pack(array.astype(np.str_))
-        else:
-            out[name] = np.ascontiguousarray(array)
-    return out
-
-
-def _unpacked(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    out = {k: v for k, v in arrays.items() if not k.endswith((":text", ":ends"))}
-    for name in (k.removesuffix(":text") for k in arrays if k.endswith(":text")):
-        out[name] = unpack(arrays[f"{name}:text"], arrays[f"{name}:ends"])
-    return out
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()
-
-
-def _own_hash(meta: Mapping[str, Any]) -> str:
-    """Of everything `bundle.json` says but this."""
-    said = {k: v for k, v in meta.items() if k != "sha256"}
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
-
-
-def _swap(aside: Path, path: Path) -> None:
-    """Put `aside` in the place of `path`; a bundle that was there is removed only when the new one stands."""
-    old = path.with_name(f".{path.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if path.exists():
-        os.replace(path, old)
-    try:
-        os.replace(aside, path)
-    except BaseException:
-        if old.exists():
-            os.replace(old, path)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+        named = {name: read_npy(path / f"{_INPUTS}{name}.npy") for name in meta["inputs"]}
+        inputs = Inputs.from_arrays(named) if named else None
+        if inputs is not None and len(inputs) != len(users):
+            raise BundleError(f"{path}: inputs of {len(inputs)} users, expected {len(users)}", RESTORE)
+        return cls(provenance, weights, users, universal, lookalike, path=path, version=meta["version"], inputs=inputs)

@@ -1,0 +1,121 @@
+"""Files of a bundle: read, written, hashed and swapped into place; damage is named with its remedy."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from kinfolk.data.strings import pack, unpack
+from kinfolk.errors import BundleError
+
+META = "bundle.json"
+RESTORE = "restore the bundle from a good copy, or train anew"
+
+
+def read_meta(path: Path, format: int) -> dict[str, Any]:
+    """What `bundle.json` says. Raises BundleError: it is absent, damaged or of another format."""
+    file = path / META
+    if not file.exists():
+        raise BundleError(f"{path} is no bundle: it has no {META}", "give the directory that `kinfolk train` wrote")
+    try:
+        meta: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        got = meta["format"]
+        absent = {
+            "version",
+            "provenance",
+            "schema",
+            "represent",
+            "lookalike",
+            "users",
+            "inputs",
+            "files",
+            "sha256",
+        } - set(meta)
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as e:
+        raise BundleError(f"{file} is damaged ({e})", RESTORE) from e
+    if got != format:
+        raise BundleError(f"{file} is of format {got}, this kinfolk reads {format}", "train anew with this version")
+    if absent:
+        raise BundleError(f"{file} lacks {min(absent)!r}", RESTORE)
+    return meta
+
+
+def read_arrays(file: Path) -> dict[str, NDArray[Any]]:
+    """All arrays of a safetensors file. Raises BundleError where it is damaged."""
+    try:
+        return dict(load_file(file))
+    except (SafetensorError, OSError) as e:
+        raise BundleError(f"{file} is damaged ({e})", RESTORE) from e
+
+
+def read_npy(file: Path) -> NDArray[Any]:
+    """A plain array, memory-mapped. Raises BundleError where there is none."""
+    try:
+        array: NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError) as e:
+        raise BundleError(f"{file} is damaged ({e})", RESTORE) from e
+    return array
+
+
+def read_matrix(file: Path) -> NDArray[np.float32]:
+    """float32[n, d], memory-mapped. Raises BundleError where there is none."""
+    array = read_npy(file)
+    if array.dtype != np.float32 or array.ndim != 2:
+        raise BundleError(f"{file} holds {array.dtype}{list(array.shape)}", "restore the bundle from a good copy")
+    return array
+
+
+def packed(arrays: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[Any]]:
+    """Strings as bytes and offsets, under `name:text` and `name:ends`."""
+    out: dict[str, NDArray[Any]] = {}
+    for name, array in arrays.items():
+        if array.dtype.kind == "U":
+            out[f"{name}:text"], out[f"{name}:ends"] = pack(array.astype(np.str_))
+        else:
+            out[name] = np.ascontiguousarray(array)
+    return out
+
+
+def unpacked(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """The inverse of `packed`."""
+    out = {k: v for k, v in arrays.items() if not k.endswith((":text", ":ends"))}
+    for name in (k.removesuffix(":text") for k in arrays if k.endswith(":text")):
+        out[name] = unpack(arrays[f"{name}:text"], arrays[f"{name}:ends"])
+    return out
+
+
+def sha256(file: Path) -> str:
+    """Hex digest of a file."""
+    with file.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def own_hash(meta: Mapping[str, Any]) -> str:
+    """Of everything `bundle.json` says but this."""
+    said = {k: v for k, v in meta.items() if k != "sha256"}
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+def swap(aside: Path, path: Path) -> None:
+    """Put `aside` in the place of `path`; a bundle that was there is removed only when the new one stands."""
+    old = path.with_name(f".{path.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if path.exists():
+        os.replace(path, old)
+    try:
+        os.replace(aside, path)
+    except BaseException:
+        if old.exists():
+            os.replace(old, path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
