@@ -1,0 +1,84 @@
+"""From settings to what is served: the store, the bundle and the engine over both."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kinfolk.errors import OptionError
+from kinfolk.online.options import EngineSettings
+from kinfolk.online.ports import Backend, StoreOptions
+from kinfolk.settings import Settings, without_password
+
+if TYPE_CHECKING:
+    from kinfolk.online.engine import Engine
+
+_MS = 1000
+
+
+def open_store(settings: Settings) -> Backend:
+    """The backend at `settings.store`.
+
+    Raises:
+        OptionError: no such kind of store.
+        StoreError: it cannot be opened.
+    """
+    from kinfolk.online.stores.open import open_backend
+
+    options = StoreOptions(
+        max_seeds=settings.max_seeds, remember_ms=round(_MS * settings.remember), trail_length=settings.trail_length
+    )
+    return open_backend(settings.store, options)
+
+
+def check_store(settings: Settings, *, processes: int) -> None:
+    """Raises OptionError where several processes would share a store that only one can have."""
+    if processes > 1 and not is_shared(settings.store):
+        raise OptionError(
+            f"{processes} processes cannot share {without_password(settings.store)}",
+            "use one worker, or a store that is shared: --store redis://HOST",
+        )
+
+
+def is_shared(store: str) -> bool:
+    """Whether several processes may use a store, by its URL."""
+    return store.partition(":")[0] in ("redis", "rediss", "valkey", "valkeys")
+
+
+def engine_settings(settings: Settings) -> EngineSettings:
+    """What the engine reads of the settings."""
+    return EngineSettings(
+        create_on_click=settings.create_on_click,
+        candidate_ttl_ms=None if settings.candidate_ttl is None else round(_MS * settings.candidate_ttl),
+        blend_n0=settings.blend_n0,
+        segment_field=settings.segment_field,
+        lam=settings.rank_weight,
+        min_seeds=settings.min_seeds,
+        max_seeds=settings.max_seeds,
+        refresh_every_ms=round(_MS * settings.refresh_every),
+        refresh=settings.refresh,
+        follow_users=settings.follow_users,
+        trail_length=settings.trail_length,
+        max_batch=max(settings.max_clicks, settings.max_list, UPLOADED),
+        max_page=settings.max_page,
+        max_rank_items=settings.max_rank_items,
+    )
+
+
+def make_engine(settings: Settings, backend: Backend) -> Engine:
+    """The engine, not started.
+
+    Raises:
+        OptionError: no bundle is named.
+        BundleError: it is none.
+    """
+    if settings.bundle is None:
+        raise OptionError("no bundle to serve", "name the folder that `kinfolk train` wrote")
+    from kinfolk.bundle import Bundle
+    from kinfolk.online.clock import system_clock
+    from kinfolk.online.engine import Engine
+
+    return Engine(backend, Bundle.load(settings.bundle), engine_settings(settings), system_clock)
+
+
+UPLOADED = 1_000_000
+"""Ids of one uploaded file."""

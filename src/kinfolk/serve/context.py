@@ -1,0 +1,107 @@
+"""What every route needs: `Context`; and the dependencies that let a request in and hand it the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import TYPE_CHECKING, Annotated, Any
+
+from anyio import CapacityLimiter
+from fastapi import Depends, Path, Security
+from fastapi.security import APIKeyHeader
+from pydantic import AfterValidator
+from starlette.concurrency import run_in_threadpool
+
+from kinfolk.errors import OptionError
+from kinfolk.online.ports import Role
+from kinfolk.serve.auth import HEADER, Guard
+from kinfolk.serve.limits import SLASH
+from kinfolk.serve.metrics import Metrics
+from kinfolk.serve.problems import NotReadyError, TooLargeError
+from kinfolk.serve.wire import LONGEST_ID
+from kinfolk.serve.wire_out import Problem
+from kinfolk.settings import Settings
+
+if TYPE_CHECKING:
+    from kinfolk.online.engine import Engine
+
+_key = APIKeyHeader(name=HEADER, auto_error=False, description="A key from `kinfolk keys create`.")
+
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    400: {"model": Problem, "description": "The body cannot be read."},
+    401: {"model": Problem, "description": "No API key, or an unknown one."},
+    403: {"model": Problem, "description": "The key's role may not do this."},
+    404: {"model": Problem, "description": "There is nothing of that id."},
+    409: {"model": Problem, "description": "It does not fit what is there now."},
+    413: {"model": Problem, "description": "More than a limit allows."},
+    422: {"model": Problem, "description": "Something in it cannot be used."},
+    429: {"model": Problem, "description": "Too many requests; Retry-After says how long to wait."},
+    503: {"model": Problem, "description": "Not ready, or the store cannot be reached; try again."},
+}
+"""Refusals that every route may answer with."""
+
+
+@dataclass
+class Context:
+    """One server process.
+
+    Args:
+        engine: what answers.
+        guard: who may ask.
+        metrics: what is counted.
+        settings: limits and switches.
+        clock: ms.
+    """
+
+    engine: Engine
+    guard: Guard
+    metrics: Metrics
+    settings: Settings
+    clock: Callable[[], int]
+    swapping: Lock = field(default_factory=Lock)
+    writes: CapacityLimiter | None = None
+    _was_ready: bool = False
+
+    def ready_engine(self) -> Engine:
+        """The engine. Raises NotReadyError until it has loaded its index."""
+        if not self._was_ready:
+            ready, reason = self.engine.ready()
+            if not ready:
+                raise NotReadyError(f"not ready yet: {reason}", "ask /readyz, and again in a second")
+            self._was_ready = True
+        return self.engine
+
+    def need(self, role: Role) -> Any:
+        """A dependency that lets a request in if its key has the role."""
+
+        async def admitted(key: Annotated[str | None, Security(_key)]) -> None:
+            if self.guard.remembers(key):
+                self.guard.admit(key, role)
+            else:
+                await run_in_threadpool(self.guard.admit, key, role)
+
+        return Depends(admitted)
+
+    def check_list(self, n: int, what: str, most: int | None = None) -> None:
+        """Raises TooLargeError beyond a limit (default: `max_list`)."""
+        most = self.settings.max_list if most is None else most
+        if n > most:
+            raise TooLargeError(f"{n} {what}, at most {most} are taken at once", "send several requests")
+
+    def page_size(self, limit: int) -> int:
+        """A page's length. Raises OptionError beyond `max_page`."""
+        if limit > self.settings.max_page:
+            raise OptionError(f"limit is {limit}, at most {self.settings.max_page}", "ask for several pages")
+        return limit
+
+
+def _with_slashes(value: str) -> str:
+    return value.replace(SLASH, "/")
+
+
+PathId = Annotated[
+    str,
+    Path(min_length=1, max_length=LONGEST_ID, examples=["a7"], description="Outside id, URL-encoded."),
+    AfterValidator(_with_slashes),
+]

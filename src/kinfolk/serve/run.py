@@ -1,0 +1,154 @@
+"""`serve(settings)`: one process that answers, or several on one socket. Stops gracefully on SIGTERM and SIGINT.
+
+A stop finishes the requests under way, flushes the store and hands the refresher's lease over. SIGHUP loads the bundle
+at the same path again, beside the one that is served, as POST /v1/admin/bundle does.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+from contextlib import closing
+from typing import Any
+
+import uvicorn
+
+from kinfolk.errors import KinfolkError, OptionError
+from kinfolk.serve import logs
+from kinfolk.serve.assemble import check_store, make_engine, open_store
+from kinfolk.serve.auth import check_open
+from kinfolk.serve.context import Context
+from kinfolk.settings import Settings, without_password
+
+_BACKLOG = 2048
+
+
+def serve(settings: Settings) -> None:
+    """Serve until told to stop.
+
+    Raises:
+        OptionError: settings that contradict each other, or an address that is taken.
+        BundleError, StoreError: as `make_engine` and `open_store`.
+    """
+    check_open(settings.host, auth=settings.auth)
+    check_store(settings, processes=settings.workers)
+    with closing(bind(settings.host, settings.port)) as sock:
+        if settings.workers == 1:
+            serve_here(settings, sock)
+        else:
+            from kinfolk.serve.supervise import supervise
+
+            supervise(settings, sock)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises OptionError where the address cannot be had."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        sock = socket.socket(family)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind((host, port))
+            sock.listen(_BACKLOG)
+        except BaseException:
+            sock.close()
+            raise
+    except OSError as e:
+        raise OptionError(
+            f"cannot listen on {host}:{port} ({e.strerror or e})", "choose another --port or --host, or stop the other"
+        ) from e
+    sock.set_inheritable(True)
+    return sock
+
+
+def url_of(sock: socket.socket) -> str:
+    """Where a socket is reached."""
+    host, port = sock.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def serve_here(settings: Settings, sock: socket.socket, parent: int | None = None) -> None:
+    """Answer in this process until SIGTERM, SIGINT, or the end of the file `parent`, which a dead parent leaves."""
+    logs.configure(settings.log_level, settings.log_format)
+    log = logs.logger()
+    with closing(open_store(settings)) as backend:
+        for said in backend.warnings():
+            log.warning("store", said=said)
+        engine = make_engine(settings, backend)
+        from kinfolk.online.clock import system_clock
+        from kinfolk.serve.app import create_app
+
+        app = create_app(engine, backend.keys, settings, system_clock)
+        server = Server(
+            uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,
+                lifespan="on",
+                proxy_headers=False,
+                server_header=False,
+                timeout_graceful_shutdown=max(1, round(settings.stop_timeout)),
+            )
+        )
+        restore = _on_signals(app.state.context, server)
+        if parent is not None:
+            threading.Thread(target=_follow, args=(parent, server), name="kinfolk-parent", daemon=True).start()
+        try:
+            engine.start()
+            log.info("listening", url=url_of(sock), store=without_password(settings.store), auth=settings.auth)
+            server.run(sockets=[sock])
+        finally:
+            log.info("stopping")
+            engine.stop()
+            restore()
+    log.info("stopped")
+
+
+class Server(uvicorn.Server):
+    """Uvicorn's, which does not raise the signal that ended it again: what comes after it must still be done."""
+
+    def capture_signals(self) -> Any:
+        """Leaves the handlers that `_on_signals` set in place."""
+        from contextlib import nullcontext
+
+        return nullcontext()
+
+
+def _on_signals(context: Context, server: Server) -> Any:
+    """Handlers for stop and swap; returns what puts the old ones back. Nothing happens outside of the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        return lambda: None
+
+    def stop(*_: object) -> None:
+        server.force_exit = server.should_exit  # the second time means now
+        server.should_exit = True
+
+    def reload(*_: object) -> None:
+        threading.Thread(target=_reload, args=(context,), name="kinfolk-reload", daemon=True).start()
+
+    new = {signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGHUP: reload}
+    old = {number: signal.signal(number, handler) for number, handler in new.items()}
+
+    def restore() -> None:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+
+    return restore
+
+
+def _reload(context: Context) -> None:
+    from kinfolk.serve.routes.admin import swap
+
+    assert context.settings.bundle is not None
+    try:
+        logs.logger().info("bundle", model=swap(context, context.settings.bundle))
+    except KinfolkError as e:
+        logs.logger().error("bundle", problem=type(e).__name__)
+
+
+def _follow(parent: int, server: Server) -> None:
+    while os.read(parent, 1024):
+        pass
+    server.should_exit = True

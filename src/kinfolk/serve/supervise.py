@@ -1,0 +1,116 @@
+"""Several workers on one socket: `supervise` spawns them, replaces those that die, and stops them together.
+
+Workers are new processes (never forked: threads and locks do not survive a fork). Each gets the settings as JSON on
+standard input, which stays open, so that a worker whose parent was killed sees its end and stops too.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+from kinfolk.errors import KinfolkError
+from kinfolk.serve import logs
+from kinfolk.settings import Settings
+
+_SHORT_LIFE_S = 5.0
+_MOST_SHORT_LIVES = 5
+_LOOK_S = 0.2
+BAD_INPUT = 2
+
+
+class WorkerError(KinfolkError):
+    """Workers cannot be kept running."""
+
+
+def supervise(settings: Settings, sock: socket.socket) -> None:
+    """Run `settings.workers` workers until SIGTERM or SIGINT; SIGHUP is handed to one, the others follow its swap.
+
+    Raises:
+        WorkerError: workers end as soon as they start; what they said is on standard error.
+    """
+    import time
+
+    logs.configure(settings.log_level, settings.log_format)
+    log = logs.logger()
+    stop, swap = threading.Event(), threading.Event()
+    folder = tempfile.mkdtemp(prefix="kinfolk-metrics-")
+    old = {
+        signal.SIGTERM: signal.signal(signal.SIGTERM, lambda *_: stop.set()),
+        signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: stop.set()),
+        signal.SIGHUP: signal.signal(signal.SIGHUP, lambda *_: swap.set()),
+    }
+    born: dict[int, float] = {}
+    workers: list[subprocess.Popen[bytes]] = []
+
+    def spawn() -> None:
+        worker = _spawn(settings, sock, folder)
+        born[worker.pid] = time.monotonic()
+        workers.append(worker)
+
+    short = 0
+    try:
+        for _ in range(settings.workers):
+            spawn()
+        while not stop.wait(_LOOK_S):
+            if swap.is_set() and workers:
+                swap.clear()
+                workers[0].send_signal(signal.SIGHUP)
+            for worker in [w for w in workers if w.poll() is not None]:
+                workers.remove(worker)
+                _bury(worker, folder)
+                short = short + 1 if time.monotonic() - born.pop(worker.pid) < _SHORT_LIFE_S else 0
+                if worker.returncode == BAD_INPUT or short >= _MOST_SHORT_LIVES:
+                    raise WorkerError(
+                        f"a worker ended with code {worker.returncode} as soon as it started", "see what it said above"
+                    )
+                log.warning("a worker ended and is replaced", code=worker.returncode)
+                spawn()
+    finally:
+        _stop(workers, settings.stop_timeout)
+        for number, handler in old.items():
+            signal.signal(number, handler)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _spawn(settings: Settings, sock: socket.socket, folder: str) -> subprocess.Popen[bytes]:
+    fd = sock.fileno()
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "kinfolk.serve.worker", str(fd)],
+        stdin=subprocess.PIPE,
+        pass_fds=(fd,),
+        env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": folder},
+        start_new_session=True,  # Ctrl-C reaches the parent alone, which stops them in order
+    )
+    assert worker.stdin is not None
+    worker.stdin.write(settings.model_dump_json().encode() + b"\n")
+    worker.stdin.flush()
+    return worker
+
+
+def _bury(worker: subprocess.Popen[bytes], folder: str) -> None:
+    """Counters of a dead worker stay, its gauges go."""
+    if worker.stdin is not None:
+        worker.stdin.close()
+    for file in Path(folder).glob(f"gauge_live*_{worker.pid}.db"):
+        file.unlink(missing_ok=True)
+
+
+def _stop(workers: list[subprocess.Popen[bytes]], timeout: float) -> None:
+    for worker in workers:
+        worker.send_signal(signal.SIGTERM)
+    for worker in workers:
+        try:
+            worker.wait(timeout + 10)
+        except subprocess.TimeoutExpired:
+            worker.kill()
+            worker.wait()
+        if worker.stdin is not None:
+            worker.stdin.close()

@@ -1,0 +1,177 @@
+"""An engine of plain dicts with the same methods: answers of the right form at once, and what it was called with."""
+
+from dataclasses import replace
+
+from kinfolk.errors import DataError, TooFewSeedsError
+from kinfolk.online import answers
+from kinfolk.online.answers import NotFoundError
+from kinfolk.online.ports import Key
+
+NOW = 1_700_000_000_000
+
+
+class FakeKeys:
+    """A KeyStore; counts how often it is asked."""
+
+    def __init__(self):
+        self.keys = {}
+        self.asked = 0
+
+    def put(self, key: Key) -> None:
+        self.keys[key.digest] = key
+
+    def find(self, digest):
+        self.asked += 1
+        return self.keys.get(digest)
+
+    def list(self):
+        return sorted(self.keys.values(), key=lambda k: k.name)
+
+    def revoke(self, name):
+        gone = [d for d, k in self.keys.items() if k.name == name]
+        for digest in gone:
+            del self.keys[digest]
+        return bool(gone)
+
+
+class FakeEngine:
+    """Candidates have the users given to `post_seeds`; a feed lists all candidates; `fail` is raised by `feed`."""
+
+    def __init__(self):
+        self.clicks, self.shown, self.candidates, self.users = [], [], {}, {}
+        self.audiences, self.forgotten = {}, set()
+        self.is_ready, self.fail, self.swapped, self.model = True, None, [], "m1"
+
+    def ready(self):
+        return self.is_ready, "" if self.is_ready else "loading the index"
+
+    def stats(self):
+        return {"candidates": len(self.candidates), "refresh_age_ms": 5.0}
+
+    def post_clicks(self, users, candidates, times, event_ids):
+        self.clicks += list(zip(users, candidates, times, event_ids or [None] * len(users), strict=True))
+        return answers.Accepted(len(users), 0, 0, 0, 0, 0, len(self.clicks))
+
+    def post_impressions(self, users, candidates, times):
+        self.shown += list(zip(users, candidates, times, strict=True))
+        return len(users)
+
+    def _candidate(self, id):
+        if id not in self.candidates:
+            raise NotFoundError(f"no candidate is called {id!r}", "create it")
+        return self.candidates[id]
+
+    def put_candidate(self, id, meta, expires_at):
+        view = answers.CandidateView(id, NOW, expires_at, None, meta, 0, False, None, None, None, False)
+        self.candidates[id] = view
+
+    def get_candidate(self, id):
+        return self._candidate(id)
+
+    def list_candidates(self, after, limit):
+        return [self.candidates[i] for i in sorted(self.candidates) if i > after][:limit]
+
+    def retire(self, ids):
+        for id in ids:
+            self.candidates.pop(id)
+        return 7
+
+    def post_seeds(self, id, users, now):
+        self.put_candidate(id, {}, None)
+        self.candidates[id] = replace(self.candidates[id], seeds=len(users), scorable=True)
+        return answers.SeedsAccepted(len(users), 0, 0, True, 3)
+
+    def clusters(self, id):
+        self._candidate(id)
+        return answers.Clusters(id, "m1", NOW, 3, 3, 0.5, (answers.Cluster(3, 1.0, None, None),))
+
+    def candidate_audience(self, id, size):
+        self._candidate(id)
+        return [("u1", 0.5)][:size]
+
+    def feed(self, user, n, offset, explain):
+        if self.fail is not None:
+            raise self.fail
+        items = [answers.Scored(c, 0.5, 0.5, 0.6) for c in sorted(self.candidates)][offset : offset + n]
+        return answers.Feed(tuple(items), "m1", 3, True, len(self.candidates))
+
+    def rank(self, user, items, lam, explain):
+        return [answers.Ranked(id, pctr, None, pctr) for id, pctr in items]
+
+    def explain(self, user, candidate):
+        self._candidate(candidate)
+        part = answers.ClusterPart(3, 1.0, 0.5)
+        return answers.Explanation(
+            user, candidate, "m1", 0.5, 0.2, 0.3, 0.6, {"city": 1.0}, (part,), (0,), 1.0, 0.1, 0.5, "", 3
+        )
+
+    def estimate(self, question):
+        if question.candidate is not None:
+            self._candidate(question.candidate)
+        return answers.Estimate(5, 3, 0, 100, 0.1, 0.9, True, "m1")
+
+    def create_audience(self, question):
+        if question.seeds is not None and not question.seeds:
+            raise TooFewSeedsError("0 seeds", "give more")
+        made = answers.AudienceView(f"au{len(self.audiences)}", "pending", {"name": question.name}, NOW, {})
+        self.audiences[made.id] = (made, question)
+        return made
+
+    def _audience(self, id):
+        if id not in self.audiences:
+            raise NotFoundError(f"no audience is called {id!r}", "ask for one")
+        return self.audiences[id][0]
+
+    def audience(self, id):
+        return self._audience(id)
+
+    def list_audiences(self, after, limit):
+        return [self.audiences[i][0] for i in sorted(self.audiences) if i > after][:limit]
+
+    def members(self, id, cursor, limit):
+        self._audience(id)
+        if cursor not in (None, "1"):
+            raise DataError("the cursor is not one", "give `next`")
+        found = [answers.Member("u1", 0.9), answers.Member("u2", 0.8)][int(cursor or 0) :][:limit]
+        return answers.MemberPage(tuple(found), "1" if limit == 1 and cursor is None else None)
+
+    def members_parquet(self, id):
+        self._audience(id)
+        return iter([b"PAR1", b"...", b"PAR1"])
+
+    def reach(self, id):
+        self._audience(id)
+        return [(1, 0.9), (2, 0.8)]
+
+    def delete_audience(self, id):
+        self._audience(id)
+        del self.audiences[id]
+
+    def audiences_of(self, user):
+        return sorted(self.audiences)
+
+    def put_user(self, id, features, history):
+        self.users[id] = answers.UserView(id, features, NOW, True, len(history))
+        return self.users[id]
+
+    def get_user(self, id):
+        if id not in self.users:
+            raise NotFoundError(f"nothing is known of {id!r}", "put them")
+        return self.users[id]
+
+    def forget(self, id):
+        self.forgotten.add(id)
+        return answers.ForgetStatus("pending", NOW)
+
+    def forget_status(self, id):
+        return answers.ForgetStatus(
+            "pending" if id in self.forgotten else "none", NOW if id in self.forgotten else None
+        )
+
+    def recall(self, id):
+        self.forgotten.discard(id)
+
+    def swap(self, path):
+        self.swapped.append(path)
+        self.model = "m2"
+        return self.model
