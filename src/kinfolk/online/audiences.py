@@ -1,0 +1,343 @@
+"""Audiences as jobs: asked for, worked on in the background, kept, paged; and the same question answered at once.
+
+A job survives its worker: a claim that is not renewed runs out, and the next worker starts it anew. Forgotten users
+are left out when members are written and again whenever they are read.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinfolk.errors import DataError, KinfolkError, OptionError, TooFewSeedsError
+from kinfolk.lookalike.index import Index
+from kinfolk.lookalike.weights import Snapshot as Crowds
+from kinfolk.online.answers import AudienceView, ConflictError, Estimate, Member, MemberPage, NotFoundError
+from kinfolk.online.checks import check_id, check_page
+from kinfolk.online.clicks import Seeds
+from kinfolk.online.deployment import Deployment
+from kinfolk.online.ports import Audience, FenceError, JobState, Members, Snapshot, StoreError
+from kinfolk.online.question import Asked as Asked
+from kinfolk.online.question import Question as Question
+from kinfolk.online.scan import Found, find, guess
+from kinfolk.online.served import Served
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+U64 = NDArray[np.uint64]
+
+
+class Crowd:
+    """The crowd that a question is about.
+
+    Attributes:
+        seeds: uint64[S] keys, without forgotten users.
+        matched, missing: seeds with and without an embedding.
+    """
+
+    def __init__(self, d: Deployment, served: Served, asked: Asked) -> None:
+        self._d, self._served, self._candidate = d, served, asked.candidate
+        if asked.seeds is not None:
+            given = asked.seeds
+        else:
+            assert asked.candidate is not None  # a question is checked when it is asked
+            d.live(asked.candidate)
+            given = d.backend.seeds.recent(asked.candidate, d.settings.max_seeds).user
+        self.seeds = given[~served.are_gone(given)]
+        self._known = served.space.rows(self.seeds) >= 0
+        self.matched = int(self._known.sum())
+        self.missing = len(given) - self.matched
+
+    @cached_property
+    def index(self) -> Index | None:
+        """Of one snapshot, None if no seed has an embedding."""
+        d, served = self._d, self._served
+        if self._candidate is not None:
+            snapshot = served.snapshot(self._candidate)
+        else:
+            snapshot = served.space.snapshot(
+                "",
+                Seeds(self.seeds[self._known], np.zeros(self.matched, np.int64)),
+                generation=0,
+                made_at=d.clock(),
+                max_sample=d.settings.max_sample,
+            )
+        return None if snapshot is None else index_of(served, snapshot)
+
+
+def index_of(served: Served, snapshot: Snapshot) -> Index:
+    """The scorer's index of one snapshot of the same model."""
+    if snapshot.model != served.model:
+        raise DataError(
+            f"a snapshot of model {snapshot.model} beside users of model {served.model}", "cluster its seeds anew"
+        )
+    crowds = Crowds(
+        snapshot.centroids[None],
+        snapshot.sizes[None],
+        snapshot.global_embedding[None],
+        np.array([snapshot.seeds_used], np.int64),
+    )
+    return served.bundle.weights.index(crowds)
+
+
+def estimate(d: Deployment, question: Question) -> Estimate:
+    """How large the audience would be; see `Engine.estimate`."""
+    served, asked, crowd = _understood(d, question)
+    s = d.settings
+    if crowd.matched < s.min_seeds or crowd.index is None:
+        raise TooFewSeedsError(
+            f"{crowd.matched} of {crowd.matched + crowd.missing} seeds have an embedding, expected at least "
+            f"{s.min_seeds}",
+            "give more seeds, or check that ids are written as in the users table",
+        )
+    found = guess(
+        served.space, crowd.index, crowd.seeds, asked, block=s.block, threads=s.threads, sample=s.estimate_sample
+    )
+    return Estimate(
+        found.size, crowd.matched, crowd.missing, found.eligible, found.min_score, found.max_score, found.exact,
+        served.model,
+    )  # fmt: skip
+
+
+def candidate_audience(d: Deployment, candidate: str, size: int) -> list[tuple[str, float]]:
+    """The users most like a candidate's seeds, without them, best first; see `Engine.candidate_audience`."""
+    check_page(size, 0, d.settings.max_page, 0)
+    served, asked, crowd = _understood(d, Question(candidate=candidate, size=size))
+    if crowd.index is None:
+        raise ConflictError(f"candidate {candidate!r} has no seed with an embedding", "post seeds that the model knows")
+    found = _found(d, served, crowd.index, crowd.seeds, asked, lambda: None)
+    part = found.part(0, len(found.rows))
+    return [(i, float(s)) for i, s in zip(part.ids, part.scores.tolist(), strict=True)]
+
+
+def create(d: Deployment, question: Question) -> AudienceView:
+    """Ask; the answer is worked out in the background; see `Engine.create_audience`."""
+    _, asked, _ = _understood(d, question)
+    audience = Audience(secrets.token_hex(12), "pending", asked.to_json(), d.clock())
+    d.backend.audiences.create(audience)
+    return _view(audience)
+
+
+def get(d: Deployment, id: str) -> AudienceView:
+    """A stored audience."""
+    return _view(_stored(d, id))
+
+
+def page(d: Deployment, after: str, limit: int) -> list[AudienceView]:
+    """Stored audiences, by id."""
+    check_page(limit, 0, d.settings.max_page, 0)
+    return [_view(a) for a in d.backend.audiences.page(after, limit)]
+
+
+def delete(d: Deployment, id: str) -> None:
+    """Raises NotFoundError if it is not there."""
+    check_id(id, "the audience", d.settings.max_id_length)
+    if not d.backend.audiences.delete(id):
+        raise _absent(id)
+
+
+def of_user(d: Deployment, user: str) -> list[str]:
+    """Ids of ready audiences that hold the user."""
+    check_id(user, "the user", d.settings.max_id_length)
+    key = d.key(user)
+    return [] if d.served().is_gone(key) else d.backend.audiences.of_user(key)
+
+
+def members(d: Deployment, id: str, cursor: str | None, limit: int) -> MemberPage:
+    """A page of a ready audience, best first; see `Engine.members`."""
+    check_page(limit, 0, d.settings.max_page, 0)
+    _ready(d, id)
+    served = d.served()
+    part, offset = _position(cursor)
+    out: list[Member] = []
+    while True:
+        stored = d.backend.audiences.part(id, part)
+        if stored is None:
+            return MemberPage(tuple(out), None)
+        rows = offset + np.flatnonzero(~served.are_gone(stored.keys[offset:]))
+        taken = rows[: limit - len(out)]
+        out += [Member(stored.ids[r], float(stored.scores[r])) for r in taken.tolist()]
+        if len(out) == limit:
+            part, offset = (part, int(taken[-1]) + 1) if taken[-1] + 1 < len(stored.ids) else (part + 1, 0)
+            more = offset or d.backend.audiences.part(id, part) is not None
+            return MemberPage(tuple(out), f"{part}.{offset}" if more else None)
+        part, offset = part + 1, 0
+
+
+def members_parquet(d: Deployment, id: str) -> Iterator[bytes]:
+    """A parquet file with user_id and score, piece by piece, never whole in memory; see `Engine.members_parquet`."""
+    _ready(d, id)  # before the first byte is asked for
+    return _parquet(d, id)
+
+
+def _parquet(d: Deployment, id: str) -> Iterator[bytes]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pa.schema([("user_id", pa.string()), ("score", pa.float32())])
+    sink = _Pieces()
+    with pq.ParquetWriter(pa.PythonFile(sink, mode="w"), schema) as writer:
+        part = 0
+        while (stored := d.backend.audiences.part(id, part)) is not None:
+            writer.write_table(_rows(d, stored, schema))
+            yield sink.take()
+            part += 1
+    yield sink.take()
+
+
+def _rows(d: Deployment, stored: Members, schema: pa.Schema) -> pa.Table:
+    import pyarrow as pa
+
+    rows = np.flatnonzero(~d.served().are_gone(stored.keys))
+    return pa.table([[stored.ids[r] for r in rows.tolist()], stored.scores[rows]], schema=schema)
+
+
+class _Pieces:
+    """A file to write to whose content is taken away as it comes."""
+
+    closed = False
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+
+    def write(self, data: bytes) -> int:
+        self._parts.append(bytes(data))
+        return len(data)
+
+    def flush(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def take(self) -> bytes:
+        parts, self._parts = self._parts, []
+        return b"".join(parts)
+
+
+def reach(d: Deployment, id: str) -> list[tuple[int, float]]:
+    """Points (size, least score in an audience of that size), as of when it was made."""
+    facts = _ready(d, id).facts
+    points = facts.get("reach", [])
+    assert isinstance(points, list | tuple)  # written by `work`
+    return [(int(size), float(score)) for size, score in points]
+
+
+def work(d: Deployment, worker: str) -> bool:
+    """Take the oldest job that waits and finish it; False if none did.
+
+    A claim that is lost meanwhile leaves the job to whoever has it. What goes wrong is told in the audience's facts.
+    """
+    store, s = d.backend.audiences, d.settings
+    job = store.claim(worker, d.clock(), s.audience_claim_ms)
+    if job is None:
+        return False
+
+    def beat() -> None:
+        if not store.renew(job.id, worker, d.clock(), s.audience_claim_ms):
+            raise FenceError("the claim on an audience ran out", "nothing: another worker has it")
+
+    try:
+        try:
+            state, facts = _worked(d, job, worker, beat)
+        except (FenceError, StoreError):
+            raise
+        except KinfolkError as e:
+            state, facts = "failed", {"problem": e.problem, "remedy": e.remedy}
+        except Exception as e:  # a job that kills its worker again and again would be taken over for ever
+            store.finish(
+                job.id, worker, "failed", {"problem": f"internal error ({type(e).__name__})", "remedy": "report it"}
+            )
+            raise
+        store.finish(job.id, worker, state, facts)
+    except FenceError:
+        return True
+    gone = d.served().gone  # wishes that came while members were written
+    if len(gone):
+        store.forget(gone)
+    return True
+
+
+def _worked(d: Deployment, job: Audience, worker: str, beat: Callable[[], None]) -> tuple[JobState, dict[str, object]]:
+    s, served = d.settings, d.served()
+    asked = Asked.from_json(job.question)
+    crowd = Crowd(d, served, asked)
+    facts: dict[str, object] = {"matched": crowd.matched, "missing": crowd.missing, "model": served.model}
+    if crowd.matched < s.min_seeds or crowd.index is None:
+        return "too_few_seeds", {**facts, "min_seeds": s.min_seeds, "finished_at": d.clock()}
+    found = _found(d, served, crowd.index, crowd.seeds, asked, beat)
+    for part, first in enumerate(range(0, len(found.rows), s.part_size)):
+        beat()
+        d.backend.audiences.write_part(job.id, worker, part, _without(served, found.part(first, first + s.part_size)))
+    scores = found.scores
+    return "ready", {
+        **facts,
+        "size": len(found.rows),
+        "eligible": found.eligible,
+        "min_score": float(scores[-1]) if len(scores) else None,
+        "max_score": float(scores[0]) if len(scores) else None,
+        "reach": [list(point) for point in found.reach],
+        "finished_at": d.clock(),
+    }
+
+
+def _found(d: Deployment, served: Served, index: Index, seeds: U64, asked: Asked, beat: Callable[[], None]) -> Found:
+    return find(served.space, index, seeds, asked, block=d.settings.block, threads=d.settings.threads, beat=beat)
+
+
+def _understood(d: Deployment, question: Question) -> tuple[Served, Asked, Crowd]:
+    question.check(d.settings)
+    served = d.served()
+    asked = Asked.of(question, d.secret)
+    crowd = Crowd(d, served, asked)
+    if question.on_missing == "error" and crowd.missing:
+        raise DataError(
+            f"{crowd.missing} of {crowd.missing + crowd.matched} seeds have no embedding",
+            "take them out, PUT their features, or ask with on_missing=ignore",
+        )
+    return served, asked, crowd
+
+
+def _without(served: Served, members: Members) -> Members:
+    served.catch_up()
+    kept = np.flatnonzero(~served.are_gone(members.keys))
+    if len(kept) == len(members.keys):
+        return members
+    return Members(tuple(members.ids[i] for i in kept.tolist()), members.keys[kept], members.scores[kept])
+
+
+def _stored(d: Deployment, id: str) -> Audience:
+    check_id(id, "the audience", d.settings.max_id_length)
+    found = d.backend.audiences.get(id)
+    if found is None:
+        raise _absent(id)
+    return found
+
+
+def _ready(d: Deployment, id: str) -> Audience:
+    found = _stored(d, id)
+    if found.state != "ready":
+        raise ConflictError(f"the audience is {found.state}", "wait until it is ready")
+    return found
+
+
+def _absent(id: str) -> NotFoundError:
+    return NotFoundError(f"there is no audience {id!r}", "list them, or create one")
+
+
+def _view(audience: Audience) -> AudienceView:
+    shown = Asked.from_json(audience.question).shown()
+    return AudienceView(audience.id, audience.state, shown, audience.created_at, audience.facts)
+
+
+def _position(cursor: str | None) -> tuple[int, int]:
+    if cursor is None:
+        return 0, 0
+    part, dot, offset = cursor.partition(".")
+    if not (dot and part.isdecimal() and offset.isdecimal() and len(cursor) <= 24):
+        raise OptionError("the cursor is none of ours", "give `next` of the page before, or none")
+    return int(part), int(offset)

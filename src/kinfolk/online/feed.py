@@ -1,0 +1,133 @@
+"""What to show one user: the feed of all live candidates, and a ranking service's list re-ranked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinfolk.errors import OptionError
+from kinfolk.lookalike.score import score_pairs, score_user
+from kinfolk.lookalike.topk import top
+from kinfolk.online.answers import Feed, Ranked, Scored
+from kinfolk.online.checks import check_count, check_id, check_page, check_pctr
+from kinfolk.online.deployment import Deployment
+from kinfolk.online.fallback import on_the_scale_of
+from kinfolk.online.served import Served, Table
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Blend:
+    """All candidates of a table for one user.
+
+    Args:
+        final: float32[C], what the feed is ordered by.
+        score: float32[C], eq. 2; None for a user without an embedding.
+        weight: float64[C] of the score. fallback: float64[C]. segment: whose popularity it is.
+    """
+
+    final: F32
+    score: F32 | None
+    weight: F64
+    fallback: F64
+    segment: str
+
+
+def embedding(d: Deployment, served: Served, key: int) -> F32 | None:
+    """E_u float32[h] of a user with their newest clicks, or None: unknown, or forgotten."""
+    if served.is_gone(key):
+        return None
+    if d.settings.follow_users:
+        items, times = d.backend.seeds.trail(key, d.settings.trail_length)
+        return served.space.embed_live(key, (items, times))
+    vectors, known = served.space.embeddings(np.array([key], np.uint64))
+    return vectors[0] if known[0] else None
+
+
+def scores_of(served: Served, table: Table, vector: F32) -> F32:
+    """float32[C], eq. 2, in the table's order."""
+    order, scores = score_user(table.index, vector, served.weights.queries(vector[None])[0])
+    out = np.empty(len(scores), np.float32)
+    out[order] = scores
+    return out
+
+
+def blend(d: Deployment, served: Served, table: Table, key: int, vector: F32 | None) -> Blend:
+    """Scores where the user has an embedding, popularity for the rest, as ralm.md §4 says."""
+    segment = "" if served.is_gone(key) else served.segment(key)
+    n0 = d.settings.blend_n0
+    if vector is None:
+        place = d.popularity.places(table.ids, segment, d.clock())
+        return Blend(place.astype(np.float32), None, np.zeros(len(place)), place, segment)
+    score = scores_of(served, table, vector)
+    exact = score.astype(np.float64)
+    if n0 == 0 or not len(exact):
+        return Blend(score, score, np.ones(len(exact)), exact, segment)
+    fallback = on_the_scale_of(exact, d.popularity.places(table.ids, segment, d.clock()))
+    final = (table.weight * exact + (1 - table.weight) * fallback).astype(np.float32)
+    return Blend(final, score, table.weight, fallback, segment)
+
+
+def feed(d: Deployment, user: str, n: int, offset: int = 0, explain: bool = False) -> Feed:
+    """The best live candidates of a user; see `Engine.feed`."""
+    s = d.settings
+    check_id(user, "the user", s.max_id_length)
+    check_page(n, offset, s.max_page, s.max_offset)
+    served = d.served()
+    version, table, key = served.index.cursor, served.table(), d.key(user)
+    vector = embedding(d, served, key)
+    mixed = blend(d, served, table, key, vector)
+    rows = table.by_id[top(mixed.final[table.by_id], offset + n)[offset:]]  # equal ones by id, in every process
+    probability = None if mixed.score is None else served.weights.probability(mixed.score[rows])
+    items = []
+    for at, row in enumerate(rows.tolist()):
+        items.append(
+            Scored(
+                table.ids[row],
+                float(mixed.final[row]),
+                None if mixed.score is None else float(mixed.score[row]),
+                None if probability is None else float(probability[at]),
+                float(mixed.weight[row]) if explain else None,
+                float(mixed.fallback[row]) if explain else None,
+            )
+        )
+    return Feed(tuple(items), served.model, version, vector is not None, len(table.ids))
+
+
+def rank(
+    d: Deployment, user: str, items: Sequence[tuple[str, float]], lam: float | None = None, explain: bool = False
+) -> list[Ranked]:
+    """A list with its own pCTR in the order of `pctr · (1 + lam · score)`; see `Engine.rank`."""
+    s = d.settings
+    check_id(user, "the user", s.max_id_length)
+    check_count(len(items), s.max_rank_items, "items")
+    weight = s.lam if lam is None else float(lam)
+    if not np.isfinite(weight):
+        raise OptionError(f"lam is {weight}", "give a finite number")
+    pctr = [check_pctr(p, row) for row, (_, p) in enumerate(items)]
+    for row, (item, _) in enumerate(items):
+        check_id(item, f"the item in row {row}", s.max_id_length)
+    served = d.served()
+    table = served.table()
+    vector = embedding(d, served, d.key(user))
+    rows = np.array([table.row.get(item, -1) for item, _ in items], np.int64)
+    score = np.full(len(items), np.nan, np.float32)
+    there = np.flatnonzero(rows >= 0)
+    if vector is not None and len(there):
+        query = served.weights.queries(vector[None])
+        score[there] = score_pairs(table.index, vector[None], query, np.zeros(len(there), np.int64), rows[there])
+    probability = served.weights.probability(score) if explain else score
+    out = []
+    for i, ((item, _), own) in enumerate(zip(items, pctr, strict=True)):
+        value = float(score[i])
+        if np.isnan(value):
+            out.append(Ranked(item, own, None, own))
+        else:
+            told = (float(probability[i]), int(table.seeds[rows[i]])) if explain else (None, None)
+            out.append(Ranked(item, own, value, own * (1 + weight * value), *told))
+    return sorted(out, key=lambda r: -r.final)  # stable: equal ones stay as they came

@@ -1,0 +1,166 @@
+"""One model as this process serves it: `Served`, its space of users and its index of crowds, caught up before answers.
+
+A request takes one `Served` and answers from it alone, so that users and crowds are always of one model, whatever is
+switched meanwhile.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinfolk.bundle import Bundle
+from kinfolk.lookalike.index import Index
+from kinfolk.lookalike.weights import Weights
+from kinfolk.online.fallback import blend_weight
+from kinfolk.online.index import LiveIndex
+from kinfolk.online.options import EngineSettings
+from kinfolk.online.ports import Backend, Snapshot, UserRecord
+from kinfolk.online.roster import Roster
+from kinfolk.online.space import Space
+
+U64 = NDArray[np.uint64]
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """The live candidates that can be scored, as of one moment.
+
+    Args:
+        ids: tuple of C outside ids.
+        row: id -> position.
+        index: C candidates.
+        seeds: int64[C] seeds that each snapshot rests on.
+        weight: float64[C] n / (n + n0).
+        by_id: int64[C] positions, sorted by id.
+    """
+
+    ids: tuple[str, ...]
+    row: dict[str, int]
+    index: Index
+    seeds: NDArray[np.int64]
+    weight: NDArray[np.float64]
+    by_id: NDArray[np.int64]
+
+
+class Served:
+    """A model's space and index over one backend.
+
+    Args:
+        backend: the stores.
+        bundle: the model.
+        secret: of user keys.
+        settings: of the engine.
+        roster: which candidates live.
+    """
+
+    def __init__(
+        self, backend: Backend, bundle: Bundle, secret: bytes, settings: EngineSettings, roster: Roster
+    ) -> None:
+        self._backend, self._settings, self._roster = backend, settings, roster
+        self.bundle, self.model = bundle, bundle.version
+        self.space = Space.open(bundle, secret)
+        self.index = LiveIndex(bundle.weights, bundle.version)
+        self._users_lock, self._index_lock, self._table_lock = threading.Lock(), threading.Lock(), threading.Lock()
+        self._users_version = 0
+        self._segments: dict[int, str] = {}
+        self.gone: U64 = np.zeros(0, np.uint64)  # keys of forgotten users, sorted; replaced, never changed
+        self._gone: set[int] = set()
+        self._table: tuple[object, int, Table] | None = None
+
+    @property
+    def weights(self) -> Weights:
+        """Stage 2."""
+        return self.bundle.weights
+
+    def catch_up(self) -> None:
+        """Read what changed among users and snapshots since the last time, if anything did."""
+        if self._backend.users.version() > self._users_version:
+            with self._users_lock:
+                self._catch_up_users()
+        if self._backend.snapshots.cursor() > self.index.cursor:
+            with self._index_lock:
+                if self._backend.snapshots.cursor() > self.index.cursor:
+                    self.index.apply(self._backend.snapshots.since(self.index.cursor, self.model))
+
+    def _catch_up_users(self) -> None:
+        users = self._backend.users
+        if users.version() <= self._users_version:
+            return
+        changes = users.since(self._users_version)
+        back = [k for k in changes.recalled if k in self._gone]
+        if back:
+            self.space.restore(np.array(back, np.uint64))
+        self.space.put(changes.put)
+        if changes.forgotten:
+            self.space.remove(np.array(changes.forgotten, np.uint64))
+        self._gone = (self._gone - set(changes.recalled)) | set(changes.forgotten)
+        self.gone = np.array(sorted(self._gone), np.uint64)
+        field = self._settings.segment_field
+        if field is not None:
+            for record in changes.put:
+                self._segments[record.key] = segment_of(record, field)
+            for key in changes.forgotten:
+                self._segments.pop(key, None)
+        self._users_version = max(changes.version, self._users_version)
+
+    def is_gone(self, key: int) -> bool:
+        """Whether the user asked to be forgotten."""
+        return key in self._gone
+
+    def are_gone(self, keys: U64) -> NDArray[np.bool_]:
+        """bool[n], `is_gone` of each."""
+        gone = self.gone
+        if not len(gone):
+            return np.zeros(len(keys), np.bool_)
+        at = np.minimum(np.searchsorted(gone, keys), len(gone) - 1)
+        return np.asarray(gone[at] == keys)
+
+    def segment(self, key: int) -> str:
+        """The user's segment of popularity, "" for everybody's."""
+        return self._segments.get(key, "")
+
+    def segments(self, keys: Sequence[int]) -> list[str]:
+        """`segment` of each."""
+        get = self._segments.get
+        return [get(key, "") for key in keys]
+
+    def table(self) -> Table:
+        """The live candidates that can be scored now."""
+        ids, index = self.index.table()
+        changes = self._roster.changes
+        held = self._table
+        if held is not None and held[0] is ids and held[1] == changes:
+            return held[2]
+        with self._table_lock:
+            held = self._table
+            if held is not None and held[0] is ids and held[1] == changes:
+                return held[2]
+            roster = self._roster
+            rows = [i for i, c in enumerate(ids) if c in roster]
+            if len(rows) < len(ids):
+                index = index.take(np.array(rows, np.int64))
+            live = tuple(ids[i] for i in rows)
+            seeds = np.array([self.index.snapshot(c).seeds_used for c in live], np.int64)
+            if held is not None and held[2].ids == live:
+                live, row, by_id = held[2].ids, held[2].row, held[2].by_id  # as most often: the crowds changed alone
+            else:
+                row = {c: i for i, c in enumerate(live)}
+                by_id = np.array(sorted(range(len(live)), key=live.__getitem__), np.int64)
+            table = Table(live, row, index, seeds, blend_weight(seeds, self._settings.blend_n0), by_id)
+            self._table = (ids, changes, table)
+            return table
+
+    def snapshot(self, candidate: str) -> Snapshot | None:
+        """The crowd of a live candidate; None if it has none."""
+        return self.index.snapshot(candidate) if candidate in self._roster else None
+
+
+def segment_of(record: UserRecord, field: str) -> str:
+    """The value of a user's segment field as a text, "" where there is none or several."""
+    value = record.features.get(field)
+    return "" if value is None or isinstance(value, list | tuple | dict) else str(value)

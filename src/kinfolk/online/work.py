@@ -1,0 +1,127 @@
+"""What a process does beside answering (`Work`): refresh if elected, make audiences, purge, expire, follow swaps."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+from collections import Counter
+from collections.abc import Callable
+
+from kinfolk.errors import KinfolkError
+from kinfolk.online import audiences
+from kinfolk.online.deployment import Deployment
+from kinfolk.online.forget import Purge
+from kinfolk.online.refresher import Refresher
+from kinfolk.online.swap import Swaps, rebuild
+
+_log = logging.getLogger("kinfolk.online")
+
+
+class Work:
+    """Background threads of one process; each turn of a loop can also be taken by hand."""
+
+    def __init__(self, deployment: Deployment, swaps: Swaps, purge: Purge) -> None:
+        self._d, self._swaps, self._purge = deployment, swaps, purge
+        self.name = f"worker-{secrets.token_hex(6)}"
+        self.refresher = Refresher(
+            deployment.backend, lambda: deployment.served().space, deployment.settings, deployment.clock
+        )
+        self._stopping = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._counted: Counter[str] = Counter()
+        self._purged_at: int | None = None
+        self._pending = 0
+
+    def start(self) -> None:
+        """Start the threads; nothing if they run."""
+        if self._threads:
+            return
+        self._stopping.clear()
+        loops: dict[str, Callable[[], bool]] = {"keep": self.keep}
+        if self._d.settings.work_audiences:
+            loops["audiences"] = self.audience
+        if self._d.settings.refresh:
+            loops["refresh"] = self.refresh
+        for name, turn in loops.items():
+            thread = threading.Thread(target=self._loop, args=(name, turn), name=f"kinfolk-{name}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def stop(self) -> None:
+        """Stop the threads once they have finished their turn; hand the lease over, write what was counted."""
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join()
+        self._threads.clear()
+        self._swaps.stop()
+        self.refresher.release()
+        self._d.counts.flush(self._d.clock())
+
+    def refresh(self) -> bool:
+        """One turn as refresher, if elected; True if there may be more to do at once."""
+        before = self._d.model
+        done = self.refresher.run_once()
+        if self._d.model is not before:  # switched meanwhile: what was clustered in the old space is missing in the new
+            rebuild(self._d, self._d.model, beside=before)
+        return bool(done)
+
+    def audience(self) -> bool:
+        """Work on one audience; False if none waited."""
+        return audiences.work(self._d, self.name)
+
+    def keep(self) -> bool:
+        """Expire, follow a swap that failed, purge forgotten users, write counters."""
+        d, now = self._d, self._d.clock()
+        d.served()
+        self._swaps.notice()
+        d.counts.flush(now)
+        if self._swaps.tidy(now):
+            self._pending = self._purge.step(now)
+        return False
+
+    def ready(self) -> tuple[bool, str]:
+        """Whether a request would be answered: the stores take writes and the index is caught up."""
+        try:
+            self._d.backend.ping()
+            self._d.served()
+        except KinfolkError as e:
+            return False, str(e)
+        return True, ""
+
+    def stats(self) -> dict[str, float]:
+        """Numbers for metrics.
+
+        `candidates` (live), `scorable`, `stale` (seeds changed since their snapshot), `seeds`, `store_bytes`, `users`
+        (with an embedding), `forgotten`, `forgotten_pending`, `refresh_age_ms` (of the oldest stale crowd),
+        `swap_failed` (1: another process serves a model that this one cannot open), `errors_<loop>`.
+        """
+        d = self._d
+        served, table = d.model, d.model.table()
+        store = d.backend.seeds.stats()
+        dirty = [s for s in (served.snapshot(c) for c in d.backend.seeds.dirty()) if s is not None]
+        oldest = min((s.made_at for s in dirty), default=d.clock())
+        return {
+            "candidates": len(d.roster),
+            "scorable": len(table.ids),
+            "stale": len(dirty),
+            "seeds": store["seeds"],
+            "store_bytes": store["bytes"],
+            "users": len(served.space),
+            "forgotten": len(served.gone),
+            "forgotten_pending": self._pending,
+            "refresh_age_ms": max(0, d.clock() - oldest),
+            "swap_failed": float(self._swaps.failed is not None),
+            **{f"errors_{name}": self._counted[name] for name in ("keep", "audiences", "refresh")},
+        }
+
+    def _loop(self, name: str, turn: Callable[[], bool]) -> None:
+        while not self._stopping.is_set():
+            try:
+                again = turn()
+            except Exception as e:  # a store that is away for a while must not end the thread
+                self._counted[name] += 1
+                _log.warning("background work %r failed: %s", name, type(e).__name__)  # a message might hold an id
+                again = False
+            if not again:
+                self._stopping.wait(self._d.settings.poll_ms / 1000)
