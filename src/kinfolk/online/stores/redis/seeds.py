@@ -1,0 +1,269 @@
+"""SeedStore: who clicked what.
+
+On one server a batch is one transaction: all its clicks are kept, or none. In a cluster it is one script a candidate:
+a batch that fails half-way raises StoreError and is repeated by the caller, and identities make every click count once.
+There the order is: name the candidates in the registry, append, then mark them dirty, then answer; generations shown in
+the dirty list are thus never newer than what a reader of the seeds sees.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import suppress
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinfolk.online.clicks import Clicks, Seeds
+from kinfolk.online.ports import Appended, StoreError, StoreOptions
+from kinfolk.online.stores import blocks
+from kinfolk.online.stores.blocks import Block
+from kinfolk.online.stores.redis import folding, names, trails
+from kinfolk.online.stores.redis.connection import Call, Connection, Script, command, script
+from kinfolk.online.stores.redis.landing import (
+    LAND_ALL,
+    LAND_ONE,
+    RAISE,
+    Landed,
+    Packed,
+    pack_by_candidate,
+    slices_at,
+)
+
+_COUNTS_KEPT = 20_000  # candidates whose number of seeds is remembered here
+_EXACT_PARTS = 16  # a candidate of more blocks is counted in `stats` as of its last fold
+_PAGE = 1000
+_ALL = 2**62  # seeds, those too that wait to be trimmed
+
+# KEYS: facts. ARGV: generation.
+_CLEANED = Script("""
+local cleaned = tonumber(redis.call('HGET', KEYS[1], 'cleaned') or 0)
+if redis.call('EXISTS', KEYS[1]) == 1 and cleaned < tonumber(ARGV[1]) then
+  redis.call('HSET', KEYS[1], 'cleaned', ARGV[1])
+end
+""")
+
+# KEYS: dirty list. ARGV: candidate, generation.
+_CLEAN = Script("""
+local dirty = redis.call('ZSCORE', KEYS[1], ARGV[1])
+if dirty and tonumber(dirty) <= tonumber(ARGV[2]) then redis.call('ZREM', KEYS[1], ARGV[1]) end
+""")
+
+
+class RedisSeeds:
+    """See the module; every method may be called from any thread."""
+
+    def __init__(self, connection: Connection, options: StoreOptions) -> None:
+        self._connection, self._options = connection, options
+        self._counts: OrderedDict[str, tuple[str, int, int]] = OrderedDict()  # candidate -> version, young bytes, seeds
+        self._lock = threading.Lock()
+        self._stats: tuple[int, dict[str, int]] | None = None
+
+    def append(self, clicks: Clicks, now: int) -> Appended:
+        """See the port. Clicks of a first attempt whose answer was lost count as duplicates in the second."""
+        if not len(clicks):
+            return Appended(0, 0, self.generation())
+        packed = pack_by_candidate(clicks)
+        if self._connection.clustered:
+            landed, generation = self._land_by_candidate(packed, clicks, now)
+        else:
+            landed, generation = self._land_together(packed, clicks, now)
+        for each in landed:
+            if folding.due(each.young, each.blocks):
+                self._fold_if_possible(each.candidate)
+        new = sum(each.new for each in landed)
+        return Appended(new, len(clicks) - new, generation)
+
+    def _land_together(self, packed: list[Packed], clicks: Clicks, now: int) -> tuple[list[Landed], int]:
+        slices, expiry = slices_at(now, self._options.remember_ms)
+        keys, arguments = [names.GENERATION], [expiry]
+        for p in packed:
+            shard = names.shard(p.candidate)
+            keys += [*p.keys(slices), names.dirty(shard), names.registry(shard)]
+            arguments += [p.candidate, p.identities, p.records]  # type: ignore[list-item]  # what a command may hold
+        land = script(LAND_ALL, keys, *arguments)
+        answers = self._connection.whole([land, *self._trails(clicks, now, together=True)])[0]
+        landed = [Landed.of(p.candidate, a) for p, a in zip(packed, answers[:-1], strict=True)]
+        return landed, int(answers[-1])
+
+    def _land_by_candidate(self, packed: list[Packed], clicks: Clicks, now: int) -> tuple[list[Landed], int]:
+        ask = self._connection
+        register = _by_shard("SADD", names.registry, [(p.candidate,) for p in packed])
+        generation = int(ask.many([command("INCR", names.GENERATION), *register])[0])
+        slices, expiry = slices_at(now, self._options.remember_ms)
+        calls = [script(LAND_ONE, p.keys(slices), generation, expiry, p.identities, p.records) for p in packed]
+        answers = ask.many([*calls, *self._trails(clicks, now, together=False)])
+        landed = [Landed.of(p.candidate, a) for p, a in zip(packed, answers[: len(packed)], strict=True)]
+        unclean = [each for each in landed if each.unclean]
+        last = max([generation, *(each.changed for each in unclean)])
+        dirty = _by_shard("ZADD", names.dirty, [(e.candidate, e.changed) for e in unclean])
+        # Registered again: somebody may have dropped the candidate in between.
+        again = _by_shard("SADD", names.registry, [(e.candidate,) for e in unclean])
+        return landed, int(ask.many([script(RAISE, [names.GENERATION], last), *dirty, *again])[0])
+
+    def _trails(self, clicks: Clicks, now: int, *, together: bool) -> list[Call]:
+        options = self._options
+        return trails.calls(clicks, now, options.remember_ms, options.trail_length, together=together)
+
+    def _fold_if_possible(self, candidate: str) -> None:
+        with suppress(StoreError):  # the clicks are kept; whoever appends or reads next tries again
+            self.fold(candidate)
+
+    def fold(self, candidate: str) -> None:
+        """Put young clicks into blocks, which makes them smaller; readers see no difference."""
+        folding.change(
+            self._connection, candidate, self._options.max_seeds, lambda kept: kept.block if kept.young else None
+        )
+
+    def recent(self, candidate: str, limit: int) -> Seeds:
+        """See the port."""
+        if limit <= 0:
+            return blocks.to_seeds(blocks.EMPTY)
+        kept = folding.read(self._connection, candidate, self._options.max_seeds, limit)
+        if kept.due:
+            self._fold_if_possible(candidate)
+        return blocks.to_seeds(blocks.trim(kept.block, limit))
+
+    def count(self, candidate: str) -> int:
+        """See the port. Read again only where clicks came since this process counted last."""
+        facts, young = self._connection.many(folding.sizes(candidate))
+        return self._count(candidate, _text(facts[0]), int(facts[1] or 0), young)
+
+    def _count(self, candidate: str, version: str, folded: int, young: int) -> int:
+        if not young:
+            return min(folded, self._options.max_seeds)
+        with self._lock:
+            known = self._counts.get(candidate)
+        if known is not None and known[:2] == (version, young):
+            return known[2]
+        kept = folding.read(self._connection, candidate, self._options.max_seeds)
+        with self._lock:
+            self._counts[candidate] = (kept.version, kept.young, len(kept.block))
+            self._counts.move_to_end(candidate)
+            while len(self._counts) > _COUNTS_KEPT:
+                self._counts.popitem(last=False)
+        return len(kept.block)
+
+    def trail(self, user: int, limit: int) -> tuple[list[str], NDArray[np.int64]]:
+        """See the port."""
+        return trails.read(self._connection, user, min(limit, self._options.trail_length))
+
+    def generation(self) -> int:
+        """See the port."""
+        return int(self._connection.do("GET", names.GENERATION) or 0)
+
+    def dirty(self) -> dict[str, int]:
+        """See the port."""
+        calls = [command("ZRANGE", names.dirty(shard), 0, -1) for shard in range(names.SHARDS)]
+        scores: dict[str, int] = {}
+        for call, members in zip(calls, self._connection.many(calls), strict=True):
+            asked = [command("ZMSCORE", call.key, *members[i : i + _PAGE]) for i in range(0, len(members), _PAGE)]
+            found = [score for page in self._connection.many(asked) for score in page]
+            scores |= {m.decode(): int(float(s)) for m, s in zip(members, found, strict=True) if s is not None}
+        return scores
+
+    def clean(self, candidate: str, generation: int) -> None:
+        """See the port."""
+        self._connection.run(_CLEANED, [names.candidate(candidate, "facts")], generation)
+        self._connection.run(_CLEAN, [names.dirty(names.shard(candidate))], candidate, generation)
+
+    def forget(self, users: NDArray[np.uint64]) -> list[str]:
+        """See the port. Reads the seeds of every candidate."""
+        users = np.unique(np.asarray(users, np.uint64))
+        held = [candidate for candidate in self._registered() if self._forget_in(candidate, users)]
+        trails.drop(self._connection, users.tolist())
+        return held
+
+    def _forget_in(self, candidate: str, users: NDArray[np.uint64]) -> bool:
+        ask, dirty = self._connection, names.dirty(names.shard(candidate))
+        if not np.isin(users, folding.read(ask, candidate, _ALL).block.user).any():
+            return False
+        # Marked before, in case this process dies in between, and after, since a reader may have cleaned it meanwhile.
+        generation = int(ask.do("INCRBY", names.GENERATION, 2))
+        ask.do("ZADD", dirty, "GT", generation - 1, candidate)
+
+        def without(kept: folding.Kept) -> Block | None:
+            left = blocks.remove(kept.block, users)
+            return None if left is kept.block else blocks.trim(left, self._options.max_seeds)
+
+        changed = folding.change(ask, candidate, _ALL, without, generation)
+        if changed is not None:
+            ask.run(RAISE, [names.GENERATION], changed)
+            ask.do("ZADD", dirty, "GT", changed, candidate)
+        return True
+
+    def drop(self, candidate: str) -> None:
+        """See the port."""
+        shard = names.shard(candidate)
+        for _ in range(folding.ATTEMPTS):
+            kept = folding.read(self._connection, candidate, self._options.max_seeds, 0)
+            if folding.discard(self._connection, kept):
+                break
+        else:
+            raise StoreError(f"seeds of a candidate changed {folding.ATTEMPTS} times while they were dropped", "repeat")
+        self._connection.many(
+            [command("ZREM", names.dirty(shard), candidate), command("SREM", names.registry(shard), candidate)]
+        )
+
+    def stats(self) -> dict[str, int]:
+        """See the port. bytes: of blocks and young records. Candidates of many blocks count as of their last fold."""
+        generation = self.generation()
+        with self._lock:
+            if self._stats is not None and self._stats[0] == generation:
+                return dict(self._stats[1])
+        candidates = seeds = size = 0
+        page: list[str] = []
+        for candidate in self._registered():
+            page.append(candidate)
+            if len(page) == _PAGE:
+                candidates, seeds, size = _sum((candidates, seeds, size), self._sizes(page))
+                page = []
+        candidates, seeds, size = _sum((candidates, seeds, size), self._sizes(page))
+        stats = {"candidates": candidates, "seeds": seeds, "bytes": size}
+        with self._lock:
+            self._stats = (generation, stats)
+        return dict(stats)
+
+    def _sizes(self, page: list[str]) -> tuple[int, int, int]:
+        """Candidates with seeds, seeds, bytes."""
+        answers = self._connection.many([call for candidate in page for call in folding.sizes(candidate)])
+        candidates = seeds = size = 0
+        for candidate, facts, young in zip(page, answers[::2], answers[1::2], strict=True):
+            folded, parts = int(facts[1] or 0), int(facts[2] or 0)
+            n = folded if parts > _EXACT_PARTS else self._count(candidate, _text(facts[0]), folded, young)
+            candidates, seeds = candidates + (n > 0), seeds + n
+            size += blocks.BYTES_PER_SEED * folded + 16 * parts + young
+        return candidates, seeds, size
+
+    def _registered(self) -> Iterator[str]:
+        """Every candidate that has seeds, once."""
+        seen: set[str] = set()
+        for shard in range(names.SHARDS):
+            cursor = -1
+            while cursor:
+                cursor, members = self._connection.do("SSCAN", names.registry(shard), max(cursor, 0), "COUNT", _PAGE)
+                cursor = int(cursor)
+                for member in members:
+                    candidate = member.decode()
+                    if candidate not in seen:
+                        seen.add(candidate)
+                        yield candidate
+
+
+def _by_shard(verb: str, key: object, rows: list[tuple[str] | tuple[str, int]]) -> list[Call]:
+    """One SADD or ZADD GT for each list."""
+    grouped: dict[int, list[object]] = {}
+    for row in rows:
+        grouped.setdefault(names.shard(row[0]), []).extend(reversed(row))
+    extra = ("GT",) if verb == "ZADD" else ()
+    return [command(verb, key(shard), *extra, *values) for shard, values in grouped.items()]  # type: ignore[operator]  # a name's function
+
+
+def _sum(a: tuple[int, int, int], b: tuple[int, int, int]) -> tuple[int, int, int]:
+    return a[0] + b[0], a[1] + b[1], a[2] + b[2]
+
+
+def _text(value: bytes | None) -> str:
+    return "" if value is None else value.decode()
