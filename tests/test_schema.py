@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from kinfolk.errors import SchemaError
 from kinfolk.schema import Categorical, Columns, Continuous, History, MultiCategorical, Schema
+from kinfolk.testing.counts import examples
 
 NAME = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=8).filter(
     lambda n: n not in vars(Columns()).values()
@@ -44,7 +45,7 @@ def schemas(draw):
     )
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(schemas())
 def test_toml_and_dict_give_the_same_schema(tmp_path_factory, schema):
     path = tmp_path_factory.getbasetemp() / "schema.toml"

@@ -22,6 +22,8 @@ class Preset:
     lookalike: shape of stage 2.
     training: training of stage 2.
     seeds_share, samples_share: shares of the clicks in the second and the third window.
+    judged: stage 1 keeps the epoch that best tells the crowds of the later windows apart (`lookalike.judge`), and holds out
+        nothing for a validation loss.
     fresh: score users by their history as of now instead of vectors made at the end of training.
     extend_epochs: after stage 2, passes over the later windows that give the items born in them rows of their own,
         everything else frozen; 0 leaves them unknown.
@@ -33,6 +35,7 @@ class Preset:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     seeds_share: float = 0.15
     samples_share: float = 0.15
+    judged: bool = False
     fresh: bool = False
     extend_epochs: int = 0
 
@@ -55,6 +58,7 @@ PRESETS: dict[str, Preset] = {
         lookalike=LookalikeConfig(size_aware=True),
         seeds_share=0.08,
         samples_share=0.08,
+        judged=True,
         fresh=True,
     ),
 }

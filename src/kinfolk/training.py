@@ -16,7 +16,8 @@ from kinfolk.data.log import Log, View
 from kinfolk.data.vocabulary import rows_of
 from kinfolk.data.windows import Windows
 from kinfolk.errors import BundleError, DataError, KinfolkError
-from kinfolk.lookalike.campaign import build_campaign
+from kinfolk.lookalike.campaign import Campaign, CampaignConfig, build_campaign
+from kinfolk.lookalike.judge import JUDGED, crowd_auc
 from kinfolk.lookalike.training import train_lookalike
 from kinfolk.lookalike.weights import Weights
 from kinfolk.presets import Preset
@@ -138,12 +139,7 @@ def train_stages(
     options: _Options = {"seed": seed, "device": device, "work": work, "resume": resume, "on_progress": on_progress}
     windows = split(view, chosen)
     represented = learned or learn_users(view, chosen, **options)
-    until = view.log.view(windows.until, view.removed)
-
-    def embedder(users: NDArray[np.int32], now: float, without: NDArray[np.int32]) -> NDArray[np.float32]:
-        return embed(represented, until, users, now=now, without=without)
-
-    campaign = build_campaign(until, windows, embedder, chosen.campaign, seed=seed)
+    campaign = _campaign(view, windows, represented, chosen.campaign, seed)
     model, rows = train_lookalike(
         campaign,
         chosen.lookalike,
@@ -182,16 +178,35 @@ def learn_users(
     on_progress: OnProgress | None = None,
 ) -> Represented:
     """Stage 1, on the first of the three windows; arguments as `train_stages`."""
-    first = view.log.view(split(view, chosen).seeds_from, view.removed)
+    windows = split(view, chosen)
+    config = replace(chosen.represent, seed=seed, device=device)
+    judge: Callable[[Represented], float] | None = None
+    if chosen.judged:
+        config = replace(config, validation=0.0)
+        few = replace(JUDGED, min_seeds=chosen.campaign.min_seeds)
+
+        def judge(model: Represented) -> float:
+            return crowd_auc(_campaign(view, windows, model, few, seed))
+
     return train_represent(
-        first,
+        view.log.view(windows.seeds_from, view.removed),
         view.log.schema,
-        replace(chosen.represent, seed=seed, device=device),
+        config,
         checkpoint=None if work is None else work / "users.safetensors",
         resume=resume,
         metrics_path=None if work is None else work / "users.jsonl",
         on_progress=None if on_progress is None else _stage_one(on_progress),
+        judge=judge,
     )
+
+
+def _campaign(view: View, windows: Windows, model: Represented, config: CampaignConfig, seed: int) -> Campaign:
+    until = view.log.view(windows.until, view.removed)
+
+    def embedder(users: NDArray[np.int32], now: float, without: NDArray[np.int32]) -> NDArray[np.float32]:
+        return embed(model, until, users, now=now, without=without)
+
+    return build_campaign(until, windows, embedder, config, seed=seed)
 
 
 def split(view: View, chosen: Preset) -> Windows:

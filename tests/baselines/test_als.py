@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from kinfolk.baselines.als import Als, AlsConfig, HalfSweep, fit_als
 from kinfolk.errors import DataError
+from kinfolk.testing.counts import examples
 
 
 def dense_sweep(clicks, other, alpha, reg):
@@ -31,7 +32,7 @@ def random_clicks(seed, n_users=60, n_items=40, density=0.15):
     return (np.random.default_rng(seed).random((n_users, n_items)) < density).astype(np.float64)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(25))
 @given(
     seed=st.integers(0, 10_000),
     density=st.sampled_from([0.02, 0.2, 0.9]),  # rows shorter and longer than the factors: both systems

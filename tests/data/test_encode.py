@@ -12,6 +12,7 @@ from kinfolk.data.store import open_log
 from kinfolk.data.tables import read_tables
 from kinfolk.errors import DataError
 from kinfolk.schema import Categorical, Continuous, MultiCategorical, Schema
+from kinfolk.testing.counts import examples
 
 T = 1_650_000_000
 SCHEMA = Schema(
@@ -110,7 +111,7 @@ def check_round_trip(log, events, users, items):
     assert [got[place[i]] for i in items["item_id"]] == items["topic"].to_list()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(logs())
 def test_decoding_gives_back_what_was_encoded(tables):
     log, report = encode_counted(read_tables(SCHEMA, *tables), SCHEMA, name="small")
@@ -126,7 +127,7 @@ def scratch(tmp_path_factory):
     return tmp_path_factory.mktemp("logs")
 
 
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=examples(15))
 @given(logs())
 def test_the_round_trip_holds_from_disk(scratch, tables):
     out = scratch / f"log{len(list(scratch.iterdir()))}"
@@ -136,7 +137,7 @@ def test_the_round_trip_holds_from_disk(scratch, tables):
     assert log.schema == SCHEMA
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(25))
 @given(logs(), st.randoms(use_true_random=False))
 def test_the_order_of_rows_in_the_tables_does_not_matter(tables, random):
     shuffled = [t[random.sample(range(t.height), t.height)] for t in tables]

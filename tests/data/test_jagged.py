@@ -5,9 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kinfolk.data.jagged import Jagged, ranges, slices
+from kinfolk.testing.counts import examples
 
 ROWS = st.lists(st.lists(st.integers(-5, 5), max_size=4), max_size=6)
-SETTINGS = settings(deadline=None, max_examples=60)
+SETTINGS = settings(deadline=None, max_examples=examples(60))
 
 
 def as_lists(jagged):

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from kinfolk.data.log import Events, Log
 from kinfolk.schema import Categorical, Schema
+from kinfolk.testing.counts import examples
 
 N_USERS, N_ITEMS = 4, 5
 ROW = st.tuples(
@@ -15,7 +16,7 @@ ROW = st.tuples(
 EVENTS = st.lists(ROW, max_size=40).map(lambda rows: sorted(rows, key=lambda r: r[0]))
 REMOVED = st.sets(st.integers(0, N_ITEMS - 1), max_size=3)
 NOW = st.integers(-1, 14)
-SETTINGS = settings(deadline=None, max_examples=120)
+SETTINGS = settings(deadline=None, max_examples=examples(120))
 
 
 def make_log(rows):

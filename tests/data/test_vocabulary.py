@@ -18,12 +18,13 @@ from kinfolk.data.vocabulary import (
     rows_of,
     sort_ids,
 )
+from kinfolk.testing.counts import examples
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=5)
 INT64 = st.integers(-(2**63), 2**63 - 1)
 ID = st.one_of(TEXT, INT64.map(str), st.integers(0, 99).map(lambda i: f"{i:03}"))
 IDS = st.one_of(st.lists(INT64.map(str), min_size=1, max_size=30), st.lists(ID, min_size=1, max_size=30))
-SETTINGS = settings(deadline=None, max_examples=150)
+SETTINGS = settings(deadline=None, max_examples=examples(150))
 
 
 def is_plain_integer(text):

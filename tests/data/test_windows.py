@@ -9,6 +9,7 @@ from kinfolk.data.log import Events, Log
 from kinfolk.data.windows import Windows
 from kinfolk.errors import DataError
 from kinfolk.schema import Schema
+from kinfolk.testing.counts import examples
 
 
 def log_at(times):
@@ -34,7 +35,7 @@ def test_split_gives_each_window_its_share():
     assert abs(np.mean((times >= w.samples_from) & (times < w.until)) - 0.1) < 0.01
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(st.lists(st.integers(0, 30), min_size=3, max_size=40), st.integers(1, 32))
 def test_split_is_in_order_and_within_the_view_or_says_why_not(times, now):
     view = log_at(times).view(now)

@@ -11,13 +11,14 @@ from sklearn.metrics import roc_auc_score
 
 from kinfolk.data.jagged import Jagged
 from kinfolk.evaluate import metrics
+from kinfolk.testing.counts import examples
 
 N = 40
 coarse = hnp.arrays(np.float64, N, elements=st.integers(0, 6).map(float))
 labels = hnp.arrays(np.bool_, N).filter(lambda y: 0 < y.sum() < N)
 weights = hnp.arrays(np.float64, N, elements=st.floats(0.5, 9))
 groups = hnp.arrays(np.int64, N, elements=st.integers(0, 4))
-many = settings(deadline=None, max_examples=60)
+many = settings(deadline=None, max_examples=examples(60))
 
 
 @many

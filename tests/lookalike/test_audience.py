@@ -15,6 +15,7 @@ from kinfolk.errors import DataError, OptionError, TooFewSeedsError
 from kinfolk.lookalike.audience import expand, score_all, select
 from kinfolk.lookalike.index import Index
 from kinfolk.lookalike.score import score_users
+from kinfolk.testing.counts import examples
 
 Array = NDArray[np.float32]
 H = 10
@@ -34,7 +35,7 @@ def people(n: int, seed: int) -> tuple[Array, Array]:
     return rng.standard_normal((n, H)).astype(np.float32), (rng.standard_normal((H, H)) / 4).astype(np.float32)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 @given(
     values=st.lists(st.integers(-4, 4), min_size=1, max_size=50),
     rule=st.sampled_from(["size", "percent", "min_score", "reach"]),

@@ -14,6 +14,7 @@ from sklearn.cluster import KMeans
 from kinfolk.errors import DataError, OptionError
 from kinfolk.lookalike.clusters import Clustering, kmeans
 from kinfolk.lookalike.clusters_many import Clusterings, kmeans_many
+from kinfolk.testing.counts import examples
 
 Points = NDArray[np.float32]
 
@@ -82,7 +83,7 @@ def test_many_is_within_one_percent_of_scikit_learn_summed_over_candidates() -> 
     assert ours.sum() <= 1.01 * np.sum(theirs)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(
     n=st.integers(1, 60),
     d=st.integers(1, 9),
@@ -149,7 +150,7 @@ def test_threads_change_nothing_and_the_seed_does() -> None:
     assert not same(alone, kmeans(points, 12, seed=8, iterations=4))
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(25))
 @given(sizes=st.lists(st.integers(0, 80), min_size=1, max_size=12), seed=st.integers(0, 2**32), data=st.data())
 def test_a_candidate_is_clustered_the_same_alone_and_among_others(
     sizes: list[int], seed: int, data: st.DataObject

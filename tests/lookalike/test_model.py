@@ -8,6 +8,7 @@ from kinfolk.errors import OptionError
 from kinfolk.lookalike.attention import masked_softmax
 from kinfolk.lookalike.config import LookalikeConfig
 from kinfolk.lookalike.model import LookalikeModel
+from kinfolk.testing.counts import examples
 
 SHAPES = st.tuples(st.integers(1, 4), st.integers(1, 6), st.integers(1, 5), st.integers(0, 2**31))
 OPTIONS = st.fixed_dictionaries(
@@ -58,7 +59,7 @@ def by_the_book(model, clusters, sizes, user):
     return c.alpha * like(user, pool(wide)) + c.beta * like(user, pool(local))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(SHAPES, OPTIONS)
 def test_score_is_the_formula(shape, options):
     model, clusters, sizes, users = world(*shape, **options)
@@ -69,7 +70,7 @@ def test_score_is_the_formula(shape, options):
             assert got[i, j] == pytest.approx(want, abs=2e-4)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(SHAPES, OPTIONS)
 def test_order_of_clusters_and_padding_change_nothing(shape, options):
     model, clusters, sizes, users = world(*shape, **options)

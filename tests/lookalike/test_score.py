@@ -14,6 +14,7 @@ from kinfolk.errors import DataError, OptionError
 from kinfolk.lookalike.index import Index
 from kinfolk.lookalike.score import score_pairs, score_user, score_users, top_candidates
 from kinfolk.lookalike.topk import top
+from kinfolk.testing.counts import examples
 
 Array = NDArray[np.float32]
 
@@ -94,7 +95,7 @@ def test_scores_are_those_of_the_plain_formula(options: dict[str, float], relu: 
     np.testing.assert_allclose(found, score_plain(w, **options), atol=1e-5)  # type: ignore[arg-type]  # mixed options
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(
     C=st.integers(1, 9), k=st.integers(1, 23), h=st.integers(1, 40), U=st.integers(1, 40), seed=st.integers(0, 2**32)
 )
@@ -120,7 +121,7 @@ def test_temperature_zero_with_sizes_is_the_mean_of_the_seeds() -> None:
     np.testing.assert_allclose(score_users(index, w.users, w.projected), expected, atol=1e-5)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(30))
 @given(seed=st.integers(0, 2**32), size_aware=st.booleans())
 def test_order_of_clusters_and_content_of_padding_change_nothing(seed: int, size_aware: bool) -> None:
     w = world(seed, C=6)
@@ -178,14 +179,14 @@ def test_a_batch_gives_the_same_bits_as_one_by_one() -> None:
     assert np.array_equal(score_pairs(index, w.users, V, user, candidate, threads=2), batch[user, candidate])
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(values=st.lists(st.integers(-3, 3), max_size=60), count=st.integers(0, 70))
 def test_the_best_few_are_those_of_a_stable_sort(values: list[int], count: int) -> None:
     scores = np.array(values, np.float32) / 3
     assert np.array_equal(top(scores, count), np.argsort(-scores, kind="stable")[:count])
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(25))
 @given(seed=st.integers(0, 2**32), n=st.integers(0, 50), U=st.integers(0, 40), threads=st.integers(1, 2))
 def test_top_candidates_are_those_of_a_sort_with_ties_by_row(seed: int, n: int, U: int, threads: int) -> None:
     w = world(seed, C=12, U=U)

@@ -13,6 +13,7 @@ from kinfolk.lookalike.clustered import cluster_seeds
 from kinfolk.lookalike.config import LookalikeConfig, TrainingConfig
 from kinfolk.lookalike.model import LookalikeModel
 from kinfolk.lookalike.training import in_batch_softmax, train_lookalike
+from kinfolk.testing.counts import examples
 
 MODEL = LookalikeConfig(m=16, h=16, k=5, attention_size=8)
 TRAINING = TrainingConfig(epochs=3, batch_size=64, lr=5e-3)
@@ -72,7 +73,7 @@ def test_gradient_reaches_the_seed_side(centroids, flows):
     assert (gradient is not None and bool(gradient.abs().sum() > 0)) == flows
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(50))
 @given(st.integers(1, 5), st.integers(1, 8), st.integers(0, 2**31))
 def test_in_batch_softmax_is_the_cross_entropy_over_those_who_never_clicked(c, b, seed):
     rng = np.random.default_rng(seed)

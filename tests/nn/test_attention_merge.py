@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kinfolk.nn.attention_merge import AttentionMerge
+from kinfolk.testing.counts import examples
 
 
 def fields(seed: int, B: int = 6, n: int = 4, m: int = 8) -> tuple[torch.Tensor, torch.Tensor]:
@@ -15,7 +16,7 @@ def fields(seed: int, B: int = 6, n: int = 4, m: int = 8) -> tuple[torch.Tensor,
     return torch.randn(B, n, m, generator=generator) * present[..., None], present
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(25))
 @given(st.integers(0, 1000))
 def test_the_formula_in_float64(seed: int) -> None:
     torch.manual_seed(seed)

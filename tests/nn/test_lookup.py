@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from kinfolk.nn import lookup
 from kinfolk.nn.lookup import dot_rows, mean_rows, used_rows
+from kinfolk.testing.counts import examples
 
 
 def bags(seed: int, n_bags: int, height: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -83,7 +84,7 @@ def test_a_gradient_holds_the_used_rows_once_and_in_order() -> None:
     assert table.grad._nnz() == 3
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(30))
 @given(st.lists(st.integers(0, 8), max_size=30), st.booleans())
 def test_used_rows_sums_what_torch_would(rows: list[int], ordered: bool) -> None:
     index = torch.tensor([sorted(set(rows)) if ordered else rows], dtype=torch.int64).reshape(1, -1)
@@ -94,7 +95,7 @@ def test_used_rows_sums_what_torch_would(rows: list[int], ordered: bool) -> None
     torch.testing.assert_close(torch.zeros(9, 3).index_add(0, found, sums), grad.to_dense())
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(30))
 @given(st.integers(0, 1000), st.integers(1, 70))
 def test_order_within_a_bag_does_not_matter(seed: int, width: int) -> None:
     index, offsets = bags(seed, 6, 11)

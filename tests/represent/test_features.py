@@ -13,6 +13,7 @@ from kinfolk.errors import SchemaError
 from kinfolk.represent import UserFeatures
 from kinfolk.represent.batch import UserBatch
 from kinfolk.schema import Categorical, Schema
+from kinfolk.testing.counts import examples
 
 
 def values(features: UserFeatures, batch: UserBatch, name: str) -> list[list[int]]:
@@ -48,7 +49,7 @@ def expected_history(
     return codes[-field.length :]
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(25))
 @given(st.integers(0, 10**6), st.booleans(), st.booleans())
 def test_histories_are_as_of_each_samples_own_moment(
     make_log: Callable[..., Log], seed: int, remove: bool, skip: bool

@@ -8,9 +8,10 @@ from scipy.stats import chisquare
 
 from kinfolk.errors import OptionError
 from kinfolk.represent.negatives import LogUniform
+from kinfolk.testing.counts import examples
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(st.integers(1, 200_000))
 def test_probabilities_sum_to_one_and_fall_with_rank(size: int) -> None:
     p = LogUniform(size).probability(np.arange(size))
@@ -38,7 +39,7 @@ def test_the_largest_draw_is_still_an_item() -> None:
         assert LogUniform(size).sample((2,), Edge()).max() == size - 1  # type: ignore[arg-type]  # a generator at its edge
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(30))
 @given(st.integers(1, 60), st.integers(0, 100))
 def test_unique_draws_are_distinct_first_draws(size: int, seed: int) -> None:
     n = max(size // 2, 1)

@@ -6,9 +6,10 @@ from hypothesis import strategies as st
 
 from kinfolk.data.log import Log
 from kinfolk.represent import positives
+from kinfolk.testing.counts import examples
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(30))
 @given(st.integers(1, 30), st.integers(0, 99), st.sampled_from([None, 30.0, 400.0]))
 def test_at_most_so_many_a_user_all_of_them_pairs_in_time_order(
     log: Log, limit: int, seed: int, since: float | None

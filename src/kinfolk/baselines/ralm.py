@@ -53,7 +53,8 @@ class Ralm:
 
     def fit(self, view: View) -> None:
         """Train both stages on what `view` shows."""
-        key = ("users", self.preset.represent, self.preset.seeds_share, self.preset.samples_share, self.seed)
+        p = self.preset
+        key = ("users", p.represent, p.seeds_share, p.samples_share, p.judged, p.campaign.min_seeds, self.seed)
         learned = self.shared.get(
             view, key, lambda v: learn_users(v, self.preset, seed=self.seed, on_progress=self.on_progress)
         )

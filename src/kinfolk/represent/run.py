@@ -105,16 +105,19 @@ class Run:
         resume: bool,
         on_progress: Callable[[Progress], None] | None,
         metrics_path: Path | None,
+        judge: Callable[[UserEncoder], float] | None = None,
     ) -> list[dict[str, float]]:
-        """Train to the end; weights are the best ones where something was held out, else the last."""
+        """Train to the end; weights are the best ones where something was held out or there is a judge, else the last."""
         rows: list[dict[str, float]] = []
         best: dict[str, Tensor] | None = None
         if resume and checkpoint is not None:
             rows, best = self._resume(checkpoint)
         while len(rows) < self.epochs and not self._stalled(rows):
             rows.append(self.epoch(len(rows), on_progress))
-            losses = [row["validation_loss"] for row in rows if "validation_loss" in row]
-            if losses and losses[-1] == min(losses):
+            if judge is not None:
+                rows[-1]["validation_auc"] = judge(self.encoder)
+            verdicts = _verdicts(rows)
+            if verdicts and verdicts[-1] == max(verdicts):
                 best = {k: v.clone() for k, v in self._weights().items()}
             if checkpoint is not None:
                 self._save(checkpoint, rows, best)
@@ -192,10 +195,10 @@ class Run:
         return draw(rank, self.ranks, rng, by_rank=self.by_rank, **kinds)  # type: ignore[arg-type]  # mypy joins int, bool
 
     def _stalled(self, rows: list[dict[str, float]]) -> bool:
-        losses = [row["validation_loss"] for row in rows if "validation_loss" in row]
+        verdicts = _verdicts(rows)
         if len(rows) < self._least:
             return False
-        return bool(losses) and len(losses) - 1 - losses.index(min(losses)) >= self.config.patience
+        return bool(verdicts) and len(verdicts) - 1 - verdicts.index(max(verdicts)) >= self.config.patience
 
     def _weights(self) -> dict[str, Tensor]:
         out = {f"encoder.{k}": v.detach() for k, v in self.encoder.state_dict().items()}
@@ -237,6 +240,13 @@ class Run:
         restore_optimiser(self.adam, tensors)
         best = {k: v.to(self.device) for k, v in _under(tensors, "best.").items()}
         return meta["rows"], best or None
+
+
+def _verdicts(rows: list[dict[str, float]]) -> list[float]:
+    """How good each epoch was, higher is better; empty if nobody said."""
+    if rows and "validation_auc" in rows[0]:
+        return [row["validation_auc"] for row in rows]
+    return [-row["validation_loss"] for row in rows if "validation_loss" in row]
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from kinfolk.data.log import View
@@ -29,6 +30,7 @@ def train_represent(
     resume: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
     metrics_path: Path | None = None,
+    judge: Callable[[Represented], float] | None = None,
 ) -> Represented:
     """Learn universal user embeddings from what `view` shows.
 
@@ -41,6 +43,8 @@ def train_represent(
         resume: go on from `checkpoint` if it is there.
         on_progress: called about every second and at the end of every epoch.
         metrics_path: file of one JSON line an epoch.
+        judge: says after every epoch how good the model is, higher is better; the best one is kept, in place of the one
+            with the least loss on what `config.validation` holds out.
 
     Raises:
         DataError: nothing to learn from.
@@ -59,8 +63,10 @@ def train_represent(
             f"{view.log.name}: no click before {view.now:.0f} to learn from",
             "train on a longer log, or a later --until",
         )
+    nothing = np.zeros((0, 0), np.float32)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         run = Run(view, features, samples, config)
-        rows = run.fit(checkpoint, resume, on_progress, metrics_path)
+        judged = None if judge is None else lambda encoder: judge(Represented(encoder, features, nothing, []))
+        rows = run.fit(checkpoint, resume, on_progress, metrics_path, judged)
     return Represented(run.encoder.cpu().eval(), features, run.item_embeddings(), rows)
