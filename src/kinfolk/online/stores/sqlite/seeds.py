@@ -1,0 +1,280 @@
+"""The SeedStore of the file: a journal of whole batches, folded into runs in the background, and memory before both.
+
+An append is one row in the journal, committed; everything kept in memory is rebuilt from journal and runs at the start.
+Rows stay in the journal until they are folded and older than `remember`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinfolk.online.clicks import Clicks, Seeds
+from kinfolk.online.ports import Appended, StoreOptions
+from kinfolk.online.stores import blocks
+from kinfolk.online.stores.blocks import Block
+from kinfolk.online.stores.sqlite import journal, runs
+from kinfolk.online.stores.sqlite.click_log import ClickLog
+from kinfolk.online.stores.sqlite.database import Database
+from kinfolk.online.stores.sqlite.identities import Identities
+from kinfolk.online.stores.sqlite.items import Items
+from kinfolk.online.stores.sqlite.writer import Job, Transaction
+
+FOLD_AT = 1 << 18  # clicks in memory that are not in runs yet
+WALK = 64  # clicks of a user looked at for each that is asked for: one person may click one item all day
+
+
+class SqliteSeeds:
+    """See `kinfolk.online.ports.SeedStore`."""
+
+    def __init__(self, database: Database, options: StoreOptions, *, fold_at: int = FOLD_AT) -> None:
+        self._db, self._options, self._fold_at = database, options, fold_at
+        self._identities = Identities(options.remember_ms)
+        self._log = ClickLog(options.remember_ms)
+        self._lock = threading.Lock()  # of the log
+        self._counted: dict[int, tuple[int, int]] = {}  # item -> generation, seeds
+        self._folding = False
+        with database.read() as connection:
+            self._items = Items(connection.execute("SELECT id, name, changed, cleaned FROM items").fetchall())
+            self._replay(connection)
+
+    def _replay(self, connection: sqlite3.Connection) -> None:
+        folded = self._db.number("folded")
+        rows = connection.execute("SELECT generation, arrived, clicks FROM journal ORDER BY generation")
+        for number, arrived, data in rows:
+            item, user, time, identity = journal.decode(data, self._items.key)
+            self._identities.admit(identity, arrived)
+            self._log.append(item, user, time, arrived)
+            if number <= folded:
+                self._log.folded = self._log.n
+            self._items.changed[item] = np.maximum(self._items.changed[item], number)
+
+    def append(self, clicks: Clicks, now: int) -> Appended:
+        """One row in the journal, flushed to the disk before this returns; several callers share a flush."""
+        if not len(clicks):
+            return Appended(0, 0, self.generation())
+        appended: Appended = self._db.write.submit(Job(self._append, load=(clicks, now), gather=True)).result()
+        return appended
+
+    def _append(self, transaction: Transaction, loads: Sequence[tuple[Clicks, int]]) -> list[Appended]:
+        """Batches of several callers as one row. On the writer's thread."""
+        now = max(now for _, now in loads)
+        columns: list[journal.Columns] = []
+        new: list[int] = []
+        for clicks, at in loads:
+            fresh = self._identities.admit(clicks.identity, at)
+            taken = clicks.identity[fresh]
+            transaction.undone.append(lambda taken=taken: self._identities.revoke(taken))  # type: ignore[misc]
+            new.append(len(taken))
+            if len(taken):
+                numbers = self._items.ensure(transaction, clicks.candidates)
+                columns.append((numbers[clicks.candidate[fresh]], clicks.user[fresh], clicks.time[fresh], taken))
+        if columns:
+            item, user, time, identity = (np.concatenate(parts) for parts in zip(*columns, strict=True))
+            generation = transaction.rise("generation")
+            data = journal.encode(item, user, time, identity, self._items.key[item])
+            transaction.execute("INSERT INTO journal VALUES (?, ?, ?, ?)", (generation, now, len(item), data))
+            transaction.committed.append(lambda: self._publish(item, user, time, now, generation))
+        else:
+            generation = self.generation()
+        return [Appended(n, len(load[0]) - n, generation) for n, load in zip(new, loads, strict=True)]
+
+    def _publish(
+        self, item: NDArray[np.int32], user: NDArray[np.uint64], time: NDArray[np.int64], now: int, generation: int
+    ) -> None:
+        with self._lock:
+            self._log.append(item, user, time, now)
+            waiting = self._log.n - self._log.folded
+        self._items.changed[item] = generation
+        if waiting >= self._fold_at and not self._folding:
+            self._folding = True
+            self._db.write.later(Job(self._fold, alone=True))
+
+    def _fold(self, transaction: Transaction) -> None:
+        """Move what is only in the journal into runs. On the writer's thread, alone, so the log holds all commits."""
+        transaction.undone.append(self._not_folded)
+        item, user, time = self._log.unfolded()
+        order = np.argsort(item, kind="stable")
+        item, user, time = item[order], user[order], time[order]
+        numbers, starts = np.unique(item, return_index=True)
+        ends = np.append(starts, len(item))[1:]
+        for number, lo, hi in zip(numbers.tolist(), starts, ends, strict=True):
+            runs.add(transaction.connection, number, blocks.pack(user[lo:hi], time[lo:hi]), self._options.max_seeds)
+        transaction.executemany(
+            "UPDATE items SET changed = ? WHERE id = ?", [(int(self._items.changed[n]), n) for n in numbers.tolist()]
+        )
+        transaction.execute("UPDATE meta SET value = ? WHERE name = 'folded'", (self.generation(),))
+        transaction.execute(
+            "DELETE FROM journal WHERE arrived <= (SELECT max(arrived) FROM journal) - ?", (self._options.remember_ms,)
+        )
+        transaction.committed.append(self._folded)
+
+    def _folded(self) -> None:
+        with self._lock:
+            self._log.folded = self._log.n
+        self._folding = False
+
+    def _not_folded(self) -> None:
+        self._folding = False
+
+    def fold(self) -> None:
+        """Move all seeds from the journal into runs now."""
+        self._db.write(self._fold, alone=True)
+
+    def _block(self, number: int, limit: int) -> Block:
+        limit = min(limit, self._options.max_seeds)
+        with self._lock:  # first: what is folded after this is in the file, and merging it twice does no harm
+            user, time = self._log.of_item(number)
+        with self._db.read() as connection:
+            there = runs.read(connection, number, limit)
+        return blocks.trim(blocks.merge(blocks.pack(user, time), *there), limit)
+
+    def recent(self, candidate: str, limit: int) -> Seeds:
+        """From runs and memory; 12 bytes are read for every seed kept."""
+        number = self._items.number(candidate)
+        return blocks.to_seeds(blocks.EMPTY if number is None else self._block(number, limit))
+
+    def count(self, candidate: str) -> int:
+        """Exact; counted again only after a change."""
+        number = self._items.number(candidate)
+        return 0 if number is None else self._count(number)
+
+    def _count(self, number: int) -> int:
+        generation = int(self._items.changed[number])
+        known, n = self._counted.get(number, (-1, 0))
+        if known != generation:
+            n = len(self._block(number, self._options.max_seeds))
+            self._counted[number] = generation, n
+        return n
+
+    def trail(self, user: int, limit: int) -> tuple[list[str], NDArray[np.int64]]:
+        """Of the last 2 million clicks of all users, and of one user the last 64 × `limit`."""
+        limit = min(limit, self._options.trail_length)
+        with self._lock:
+            items, times = self._log.of_user(user, WALK * limit)
+        newest: dict[int, int] = {}
+        for item, time in zip(items.tolist(), times.tolist(), strict=True):
+            newest[item] = max(newest.get(item, time), time)
+        names = sorted(((t, self._items.name(i)) for i, t in newest.items()))[-limit:] if limit else []
+        return [name for _, name in names], np.array([t for t, _ in names], np.int64)
+
+    def generation(self) -> int:
+        """Read from memory."""
+        return self._db.number("generation")
+
+    def dirty(self) -> dict[str, int]:
+        """Read from memory."""
+        return self._items.dirty()
+
+    def clean(self, candidate: str, generation: int) -> None:
+        """Written only if it says something new."""
+        number = self._items.number(candidate)
+        if number is None or self._items.cleaned[number] >= generation:
+            return
+
+        def note(transaction: Transaction) -> None:
+            transaction.execute("UPDATE items SET cleaned = max(cleaned, ?) WHERE id = ?", (generation, number))
+            transaction.committed.append(lambda: self._cleaned(number, generation))
+
+        self._db.write(note)
+
+    def _cleaned(self, number: int, generation: int) -> None:
+        self._items.cleaned[number] = max(self._items.cleaned[number], generation)
+
+    def drop(self, candidate: str) -> None:
+        """Folds first, so that no journal row brings the seeds back."""
+
+        def remove(transaction: Transaction) -> None:
+            number = self._items.number(candidate)
+            if number is None:
+                return
+            self._fold(transaction)
+            runs.replace(transaction.connection, number, blocks.EMPTY)
+            generation = transaction.rise("generation")
+            self._mark(transaction, [number], generation, cleaned=generation)
+
+        self._db.write(remove, alone=True)
+
+    def _mark(self, transaction: Transaction, numbers: list[int], generation: int, *, cleaned: int = 0) -> None:
+        transaction.execute("UPDATE meta SET value = ? WHERE name = 'folded'", (generation,))
+        transaction.executemany(
+            "UPDATE items SET changed = ?, cleaned = max(cleaned, ?) WHERE id = ?",
+            [(generation, cleaned, n) for n in numbers],
+        )
+
+        def publish() -> None:
+            for n in numbers:
+                self._items.changed[n] = generation
+                self._cleaned(n, cleaned)
+
+        transaction.committed.append(publish)
+
+    def forget(self, users: NDArray[np.uint64]) -> list[str]:
+        """Looks through the whole file before it stops the writer for what it found."""
+        if not len(users):
+            return []
+        self.fold()
+        looked_at = self.generation()
+        with self._db.read() as connection:
+            holding = {n for n, block in runs.each(connection) if blocks.remove(block, users) is not block}
+
+        def remove(transaction: Transaction) -> list[int]:
+            self._fold(transaction)
+            held = []
+            for number in sorted(holding | set(np.flatnonzero(self._items.changed > looked_at).tolist())):
+                whole = blocks.trim(
+                    blocks.merge(*runs.read(transaction.connection, number, self._options.max_seeds)),
+                    self._options.max_seeds,
+                )
+                left = blocks.remove(whole, users)
+                runs.replace(transaction.connection, number, left)
+                if left is not whole:
+                    held.append(number)
+            generation = transaction.rise("generation")
+            self._mark(transaction, held, generation)
+            self._remove_from_journal(transaction, users)
+            transaction.committed.append(lambda: self._remove_from_log(users))
+            return held
+
+        return [self._items.name(n) for n in self._db.write(remove, alone=True)]
+
+    def _remove_from_journal(self, transaction: Transaction, users: NDArray[np.uint64]) -> None:
+        rows = transaction.execute("SELECT generation FROM journal").fetchall()
+        for (generation,) in rows:
+            (data,) = transaction.execute("SELECT clicks FROM journal WHERE generation = ?", (generation,)).fetchone()
+            item, user, time, identity = journal.decode(data, self._items.key)
+            keep = ~np.isin(user, users)
+            if keep.all():
+                continue
+            if keep.any():
+                item, user, time, identity = item[keep], user[keep], time[keep], identity[keep]
+                data = journal.encode(item, user, time, identity, self._items.key[item])
+                transaction.execute(
+                    "UPDATE journal SET n = ?, clicks = ? WHERE generation = ?", (len(item), data, generation)
+                )
+            else:
+                transaction.execute("DELETE FROM journal WHERE generation = ?", (generation,))
+
+    def _remove_from_log(self, users: NDArray[np.uint64]) -> None:
+        with self._lock:
+            self._log.remove(users)
+
+    def stats(self) -> dict[str, int]:
+        """As the port asks; counts again only what changed since the last call."""
+        numbers = [n for n in np.flatnonzero(self._items.changed > 0).tolist() if self._count(n)]
+        with self._db.read() as connection:
+            (pages,) = connection.execute("PRAGMA page_count").fetchone()
+            (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+            (size,) = connection.execute("PRAGMA page_size").fetchone()
+        with self._lock:
+            waiting = self._log.n - self._log.folded
+        return {
+            "candidates": len(numbers),
+            "seeds": sum(self._count(n) for n in numbers),
+            "bytes": (pages - free) * size,
+            "waiting": waiting,
+        }
