@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,7 +124,7 @@ class Weights:
         if self.config.pooling == "average":
             return self._averages(e, np.array([0, len(e)]))
         found = kmeans(np.ascontiguousarray(e, np.float32), self.config.k, seed=seed, iterations=iterations)
-        return self._snapshot(found.centroids[None], found.sizes[None], np.array([len(e)]))
+        return self.crowds(found.centroids[None], found.sizes[None], np.array([len(e)]))
 
     def snapshots(
         self,
@@ -139,7 +139,7 @@ class Weights:
         if self.config.pooling == "average":
             return self._averages(e[rows], offsets)
         found = kmeans_many(e, offsets, self.config.k, rows=rows, seed=seed, iterations=iterations)
-        return self._snapshot(found.centroids, found.sizes, np.diff(offsets))
+        return self.crowds(found.centroids, found.sizes, np.diff(offsets))
 
     def index(self, snapshot: Snapshot) -> Index:
         """The scorer's index of a snapshot. With pooling "average" both cosines are the cosine to the mean.
@@ -168,9 +168,8 @@ class Weights:
         mean = (sums / np.maximum(count, 1)[:, None]).astype(np.float32)
         return Snapshot(mean[:, None], np.minimum(count, 1)[:, None].astype(np.float32), mean, count)
 
-    def _snapshot(
-        self, centroids: NDArray[np.float32], sizes: NDArray[np.integer], n_seeds: NDArray[np.int64]
-    ) -> Snapshot:
+    def crowds(self, centroids: NDArray[np.float32], sizes: NDArray[Any], n_seeds: NDArray[np.int64]) -> Snapshot:
+        """Crowds from clusters that are there already: adds E_global; shapes as in `Snapshot`, any kind of sizes."""
         logits = np.tanh(centroids @ self.arrays["global_inner"].T) @ self.arrays["global_outer"][0]
         if self.config.size_aware:
             logits = logits + np.log(np.maximum(sizes, 1))

@@ -106,9 +106,7 @@ class Live:
             tuple(np.asarray(h[row], np.int32) for h in inputs.histories),
         )
 
-    def encode(
-        self, features: Mapping[str, object], history: Sequence[str | int] = (), base: Encoded | None = None
-    ) -> Encoded:
+    def encode(self, features: Mapping[str, object], history: object = (), base: Encoded | None = None) -> Encoded:
         """A user from what is told of them.
 
         Args:
