@@ -52,7 +52,8 @@ class RedisBackend:
         """Connect; whether it is a cluster, the server says.
 
         Args:
-            url: redis://[user:password@]host:port/db, or rediss:// over TLS; of a cluster, any of its nodes.
+            url: redis://[user:password@]host:port/db, or rediss:// over TLS; of a cluster, any of its nodes
+                (redis+cluster:// says the same).
             options: defaults if None.
 
         Raises:

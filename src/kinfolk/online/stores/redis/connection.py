@@ -64,6 +64,7 @@ class Connection:
     """Thread-safe. Opened by URL; whether it is a cluster, the server says."""
 
     def __init__(self, url: str) -> None:
+        url = url.replace("+cluster://", "://", 1)  # the server says itself what it is
         self.where = without_password(url)
         options: dict[str, Any] = {
             "socket_timeout": TIMEOUT,

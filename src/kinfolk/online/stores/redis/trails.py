@@ -15,18 +15,26 @@ from kinfolk.online.stores.redis import names
 from kinfolk.online.stores.redis.connection import Call, Connection, Script, script
 from kinfolk.online.stores.redis.landing import SHORTEST_EXPIRY
 
-# KEYS: trails. ARGV: oldest ms kept, items kept, expiry; of each trail the number of its clicks, then times and items.
+# KEYS: trails. ARGV: oldest ms kept, items kept, expiry, uint32 number of clicks of each trail, their (uint32 item,
+# double ms) one after the other, items. What changes nothing is not written to the server's log: so TTLs are asked for.
 _FOLLOW = Script("""
-local arg = 4
+local expiry, click = tonumber(ARGV[3]), 1
 for i = 1, #KEYS do
-  local last = arg + 2 * tonumber(ARGV[arg])
-  redis.call('ZADD', KEYS[i], 'GT', unpack(ARGV, arg + 1, last))
-  redis.call('ZREMRANGEBYSCORE', KEYS[i], '-inf', '(' .. ARGV[1])
-  redis.call('ZREMRANGEBYRANK', KEYS[i], 0, -1 - tonumber(ARGV[2]))
-  redis.call('PEXPIRE', KEYS[i], ARGV[3])
-  arg = last + 1
+  local add = {}
+  for j = 1, struct.unpack('<I4', ARGV[4], 4 * i - 3) do
+    local item, ms = struct.unpack('<I4d', ARGV[5], click)
+    add[2 * j - 1], add[2 * j], click = ms, ARGV[6 + item], click + 12
+  end
+  redis.call('ZADD', KEYS[i], 'GT', unpack(add))
+  local left = redis.call('PTTL', KEYS[i])
+  if left >= 0 then
+    redis.call('ZREMRANGEBYSCORE', KEYS[i], '-inf', '(' .. ARGV[1])
+    redis.call('ZREMRANGEBYRANK', KEYS[i], 0, -1 - tonumber(ARGV[2]))
+  end
+  if left < expiry / 2 then redis.call('PEXPIRE', KEYS[i], ARGV[3]) end
 end
 """)
+_CLICK = np.dtype([("item", "<u4"), ("time", "<f8")])
 _MOST = 1000  # clicks of one user in one script: Lua cannot unpack much more
 
 
@@ -38,19 +46,26 @@ def calls(clicks: Clicks, now: int, remember_ms: int, length: int, *, together: 
     if not len(order):
         return []
     users, start = np.unique(clicks.user[order], return_index=True)
-    times, codes = clicks.time[order].tolist(), clicks.candidate[order].tolist()
-    head = (oldest, length, max(2 * remember_ms, SHORTEST_EXPIRY))
+    packed = np.empty(len(order), _CLICK)
+    packed["item"], packed["time"] = clicks.candidate[order], clicks.time[order]
+    head = (oldest, length, max(4 * remember_ms, 2 * SHORTEST_EXPIRY))
     keys: list[str] = []
-    arguments: list[list[object]] = []
-    ends = [*start[1:].tolist(), len(times)]
-    for user, begin, end in zip(users.tolist(), start.tolist(), ends, strict=True):
-        for a in range(begin, end, _MOST):
-            b = min(end, a + _MOST)
-            keys.append(names.trail(user))
-            arguments.append([b - a, *(x for i in range(a, b) for x in (times[i], clicks.candidates[codes[i]]))])
+    bounds: list[tuple[int, int]] = []
+    for user, begin, end in zip(users.tolist(), start.tolist(), [*start[1:].tolist(), len(order)], strict=True):
+        parts = [(a, min(end, a + _MOST)) for a in range(begin, end, _MOST)]
+        keys += [names.trail(user)] * len(parts)
+        bounds += parts
     if together:
-        return [script(_FOLLOW, keys, *head, *(x for each in arguments for x in each))]
-    return [script(_FOLLOW, [key], *head, *each) for key, each in zip(keys, arguments, strict=True)]
+        counts = np.array([b - a for a, b in bounds], "<u4").tobytes()
+        return [script(_FOLLOW, keys, *head, counts, packed.tobytes(), *clicks.candidates)]
+    out = []
+    for key, (a, b) in zip(keys, bounds, strict=True):
+        items, item = np.unique(packed["item"][a:b], return_inverse=True)
+        mine = packed[a:b].copy()
+        mine["item"] = item
+        count = (b - a).to_bytes(4, "little")
+        out.append(script(_FOLLOW, [key], *head, count, mine.tobytes(), *(clicks.candidates[i] for i in items)))
+    return out
 
 
 def read(connection: Connection, user: int, limit: int) -> tuple[list[str], NDArray[np.int64]]:
