@@ -183,7 +183,7 @@ class LiveIndex:
     def _is_newer(self, s: Snapshot) -> bool:
         row = self._place.get(s.candidate)
         old = None if row is None else self._facts[row]
-        return old is None or (s.generation, s.made_at) > (old.generation, old.made_at)
+        return old is None or (s.generation, s.made_at) >= (old.generation, old.made_at)
 
     def _drop(self, candidate: str) -> bool:
         row = self._place.pop(candidate, None)

@@ -1,0 +1,288 @@
+"""The one who clusters: `Refresher` turns changed seeds into published snapshots, one in the whole deployment.
+
+Whoever holds the lease works; the others stand by and take over when it runs out. A candidate is `clean` only once its
+snapshot is published, so whatever a kill interrupts is dirty still and done by the next holder. Each publication
+carries the lease's fence: a holder who was away too long is refused by the store.
+
+A round also takes forgotten users out of seeds and audiences, retires candidates whose time has come, and drops old
+counters.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from kinfolk.online.clicks import Seeds
+from kinfolk.online.clock import Clock
+from kinfolk.online.crowd import Crowd, nothing
+from kinfolk.online.options import EngineSettings
+from kinfolk.online.ports import Backend, FenceError, Snapshot
+from kinfolk.online.space import Space
+
+LEASE = "refresher"
+COUNTERS_KEPT_MS = 90 * 24 * 3_600_000
+"""Impressions and clicks by hour are kept for so long."""
+
+_HOUR_MS = 3_600_000
+_BATCH = 256  # candidates
+_POINTS = 1 << 18  # seeds of a batch, but for one larger candidate
+
+_log = logging.getLogger("kinfolk.online")
+
+
+class Refresher:
+    """One process's part in refreshing.
+
+    Args:
+        backend: the stores.
+        space: the users of the model that is served now; asked anew for every round.
+        settings: `refresh_every_ms`, `max_seeds`, `max_sample`, `threads`, `poll_ms`.
+        clock: ms.
+        owner: of the lease, distinct among processes.
+        lease_ms: after so long without a sign of life another process takes over.
+        note_purged: note forgotten users as purged after a whole round. An engine does that itself, for it knows
+            whether snapshots of an older model are left.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        space: Callable[[], Space],
+        settings: EngineSettings,
+        clock: Clock,
+        *,
+        owner: str | None = None,
+        lease_ms: int = 30_000,
+        note_purged: bool = False,
+    ) -> None:
+        self._backend, self._space, self._settings, self._clock = backend, space, settings, clock
+        self.owner = owner or f"refresher-{secrets.token_hex(8)}"
+        self._lease_ms, self._note_purged = lease_ms, note_purged
+        self._turn = threading.Lock()
+        self._halted = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._fence: int | None = None
+        self._ask_at = 0  # when to renew the lease, or to ask for it again
+        self._begun: int | None = None  # the last round
+        self._whole: int | None = None  # the start of the last round that left nothing undone
+        self._expiring: dict[str, int] = {}
+        self._candidates_version = 0
+        self._barren: dict[str, int] = {}  # candidates none of whose seeds has an embedding, and their generation
+        self._users_version = -1
+        self._counted = {
+            "rounds": 0,
+            "published": 0,
+            "lost": 0,
+            "errors": 0,
+            "duration_ms": 0,
+            "dirty": 0,
+            "expired": 0,
+        }
+
+    def run_once(self) -> int:
+        """One turn: keep or ask for the lease and, if it is held and a round is due, make the round.
+
+        Returns:
+            How many snapshots were published; 0 where another holds the lease or no round is due.
+
+        Raises:
+            StoreError: a store fails; what was not published is dirty still, and the next turn begins anew.
+        """
+        if not self._turn.acquire(blocking=False):
+            return 0
+        try:
+            now = self._clock()
+            if not self._leads(now):
+                return 0
+            if self._begun is not None and now - self._begun < self._settings.refresh_every_ms:
+                return 0
+            self._begun = now
+            try:
+                return self._round(now)
+            except FenceError:
+                self._fence, self._begun = None, None
+                self._counted["lost"] += 1
+                return 0
+            except BaseException:
+                self._begun = None
+                raise
+        finally:
+            self._turn.release()
+
+    def halt(self) -> None:
+        """Let a round that runs end after the batch it is at; what it leaves is dirty still."""
+        self._halted.set()
+
+    def release(self) -> None:
+        """Hand the lease over, after the round that runs."""
+        with self._turn:
+            if self._fence is not None:
+                self._fence = None
+                self._backend.leases.release(LEASE, self.owner)
+            self._begun, self._ask_at = None, 0
+
+    def start(self) -> None:
+        """Take turns in a thread of its own until `stop`; nothing happens if it runs."""
+        if self._thread is None:
+            self._halted.clear()
+            self._thread = threading.Thread(target=self._loop, name="kinfolk-refresher", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread after the batch it is at, and hand the lease over."""
+        self.halt()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        self.release()
+
+    def stats(self) -> dict[str, float]:
+        """Numbers for metrics.
+
+        `leads` (1: holds the lease), `lag_ms` (every click older than that is shown; since this process leads),
+        `duration_ms` and `dirty` (of the last round), and counts since the start: `rounds`, `published`, `expired`
+        candidates, `errors` of the thread, `lost` leases.
+        """
+        leads = self._fence is not None
+        since = self._clock() - self._whole if leads and self._whole is not None else 0
+        return {
+            "leads": float(leads),
+            "lag_ms": float(max(0, since)),
+            **{k: float(v) for k, v in self._counted.items()},
+        }
+
+    def _loop(self) -> None:
+        while not self._halted.is_set():
+            try:
+                self.run_once()
+            except Exception as e:  # a store that is away for a while must not end the thread
+                self._counted["errors"] += 1
+                _log.warning("the refresher failed: %s", type(e).__name__)  # a message might hold an id
+            self._halted.wait(self._settings.poll_ms / 1000)
+
+    def _leads(self, now: int) -> bool:
+        if now >= self._ask_at:
+            fence = self._backend.leases.acquire(LEASE, self.owner, now, self._lease_ms)
+            if fence is None or fence != self._fence:  # lost, or taken over: what the last holder left is due
+                self._begun, self._whole = None, None
+            self._fence = fence
+            self._ask_at = now + self._lease_ms // 3
+        return self._fence is not None
+
+    def _round(self, now: int) -> int:
+        space, stores = self._space(), self._backend
+        gone = self._purge()
+        self._expire(now)
+        dirty = self._waiting() | stores.seeds.dirty()
+        published, whole = 0, True
+        for batch in self._batches(space, sorted(dirty.items(), key=lambda item: item[1])):
+            published += self._publish(space, batch)
+            if self._space() is not space or self._halted.is_set():
+                whole = False  # the rest stays dirty
+                break
+        stores.counters.drop_before((now - COUNTERS_KEPT_MS) // _HOUR_MS)
+        if whole:
+            self._whole = now
+            if gone and self._note_purged:
+                stores.users.purged(gone, now)
+        self._counted["rounds"] += 1
+        self._counted["duration_ms"] = self._clock() - now
+        self._counted["dirty"] = len(dirty)
+        return published
+
+    def _batches(self, space: Space, dirty: Sequence[tuple[str, int]]) -> Iterator[list[Crowd]]:
+        """Live candidates with their seeds, those that have waited longest first."""
+        stores = self._backend
+        batch: list[Crowd] = []
+        points = 0
+        for first in range(0, len(dirty), _BATCH):
+            part = dirty[first : first + _BATCH]
+            for (name, generation), candidate in zip(part, stores.candidates.get([n for n, _ in part]), strict=True):
+                if candidate is None:
+                    continue  # no candidate yet; it stays dirty until it is one
+                if candidate.retired_at is not None:
+                    stores.seeds.clean(name, generation)
+                    continue
+                seeds = stores.seeds.recent(name, self._settings.max_seeds)
+                batch.append(Crowd(name, seeds, generation, stores.snapshots.latest(name, space.model)))
+                points += len(seeds)
+                if len(batch) >= _BATCH or points >= _POINTS:
+                    yield batch
+                    batch, points = [], 0
+        if batch:
+            yield batch
+
+    def _publish(self, space: Space, batch: Sequence[Crowd]) -> int:
+        s, stores = self._settings, self._backend
+        now = self._clock()
+        made = space.snapshots(batch, made_at=now, max_sample=s.max_sample, threads=s.threads)
+        out: list[Snapshot] = []
+        for crowd, snapshot in zip(batch, made, strict=True):
+            self._barren.pop(crowd.candidate, None)
+            if snapshot is not None:
+                out.append(snapshot)
+            else:
+                self._barren[crowd.candidate] = crowd.generation
+                if crowd.warm is not None and crowd.warm.seeds_used:  # nobody of those it shows is left
+                    out.append(_emptied(space, crowd.warm, crowd.seeds, crowd.generation, now))
+        now = self._clock()
+        if not stores.leases.renew(LEASE, self.owner, now, self._lease_ms):
+            raise FenceError("the refresher's lease was lost", "its new holder goes on")
+        self._ask_at = now + self._lease_ms // 3
+        if out:
+            stores.snapshots.publish(out, self._fence)
+        if self._space() is space:  # else the model was changed, and in its space this is not shown
+            for crowd in batch:
+                stores.seeds.clean(crowd.candidate, crowd.generation)
+        self._counted["published"] += len(out)
+        return len(out)
+
+    def _waiting(self) -> dict[str, int]:
+        """Candidates without a crowd whose seeds may have got an embedding since."""
+        version = self._backend.users.version()
+        if version == self._users_version:
+            return {}
+        self._users_version = version
+        again, self._barren = self._barren, {}
+        return again
+
+    def _purge(self) -> list[int]:
+        """Take forgotten users out of seeds and audiences; their candidates are dirty then. Returns their keys."""
+        gone = [key for key, (_, purged) in self._backend.users.tombstones().items() if purged is None]
+        if gone:
+            keys = np.array(gone, np.uint64)
+            self._backend.seeds.forget(keys)
+            self._backend.audiences.forget(keys)
+        return gone
+
+    def _expire(self, now: int) -> None:
+        """Retire the candidates whose time has come: the mark first, so that a kill between the steps shows nothing."""
+        stores = self._backend
+        if stores.candidates.version() != self._candidates_version:
+            changed, self._candidates_version = stores.candidates.since(self._candidates_version)
+            for c in changed:
+                self._expiring.pop(c.id, None)
+                if c.retired_at is None and c.expires_at is not None:
+                    self._expiring[c.id] = c.expires_at
+                if c.retired_at is not None:
+                    self._barren.pop(c.id, None)
+        late = [c for c, at in self._expiring.items() if at <= now]
+        found = stores.candidates.get(late) if late else []
+        due = [c.id for c in found if c and c.retired_at is None and c.expires_at is not None and c.expires_at <= now]
+        if due:
+            stores.candidates.retire(due, now)
+            for candidate in due:
+                stores.snapshots.retire(candidate)
+                stores.seeds.drop(candidate)
+                self._expiring.pop(candidate)
+            self._counted["expired"] += len(due)
+
+
+def _emptied(space: Space, old: Snapshot, seeds: Seeds, generation: int, now: int) -> Snapshot:
+    k, h = old.centroids.shape
+    return nothing(old.candidate, space.model, k, h, seen=len(seeds), generation=generation, made_at=now)
