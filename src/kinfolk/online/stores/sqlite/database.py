@@ -65,7 +65,7 @@ def hold(path: Path) -> IO[bytes]:
 def connect(path: Path, *, write: bool) -> sqlite3.Connection:
     """A connection that any thread may use, one at a time; no transactions of Python's own."""
     try:
-        connection = sqlite3.connect(
+        return sqlite3.connect(
             f"{path.absolute().as_uri()}?mode={'rwc' if write else 'ro'}",
             uri=True,
             isolation_level=None,
@@ -75,8 +75,6 @@ def connect(path: Path, *, write: bool) -> sqlite3.Connection:
         )
     except sqlite3.Error as error:
         raise StoreError(f"{path} cannot be opened: {error}", "look at its rights and those of its folder") from error
-    connection.execute("PRAGMA cache_size = -16000")
-    return connection
 
 
 class Database:
@@ -95,7 +93,13 @@ class Database:
         self._closed = False
 
     def _open(self) -> sqlite3.Connection:
-        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))  # it holds a secret: not for others to read
+        try:
+            with os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:  # it holds a secret
+                start = file.read(16)
+        except OSError as error:
+            raise StoreError(f"{self.name} cannot be opened: {error.strerror}", "look at its rights") from error
+        if start not in (b"", b"SQLite format 3\0"):  # SQLite itself takes a very short file for an empty one
+            raise StoreError(f"{self.name} is no SQLite database", "name another file, or move this one away")
         connection = connect(self.path, write=True)
         try:
             known = check(connection, self.name)
@@ -106,6 +110,7 @@ class Database:
                 "synchronous = FULL",
                 "fullfsync = ON",
                 "secure_delete = ON",
+                "cache_size = -16000",
                 "wal_autocheckpoint = 4000",
                 f"journal_size_limit = {64 << 20}",
             ):

@@ -1,0 +1,248 @@
+"""What the small ports do: candidates, users, counters, keys, settings, leases, and the backend as a whole."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from kinfolk.online.ports import Candidate, Key, StoreOptions, UserRecord
+from kinfolk.testing.harness import Harness, at_once
+
+NOW = 1_700_000_000_000
+
+
+class CandidateStoreSuite:
+    """Needs a fixture `harness`."""
+
+    def test_candidates_come_back_as_they_were_put(self, harness: Harness) -> None:
+        """After a restart, too; the last put counts."""
+        backend = harness.open(StoreOptions())
+        a = Candidate("é {1}", NOW, NOW + 1, None, {"title": "x\n", "n": 1.5, "tags": [1, None]})
+        b, replaced = Candidate("b", NOW), Candidate("b", NOW + 1, None, NOW + 2, {"again": True})
+        first = backend.candidates.put([a, b])
+        assert backend.candidates.put([replaced]) > first
+        for _ in range(2):
+            assert backend.candidates.get(["b", "nobody", a.id]) == [replaced, None, a]
+            assert backend.candidates.version() > first
+            backend = harness.reopen(backend)
+        backend.close()
+
+    def test_pages_show_the_living_or_all(self, harness: Harness) -> None:
+        """Sorted by id."""
+        store = harness.open(StoreOptions()).candidates
+        ids = [f"{i:02}" for i in range(9)]
+        store.put([Candidate(id, NOW) for id in reversed(ids)])
+        store.retire(["03", "05", "nobody"], NOW + 5)
+        store.retire(["03"], NOW + 9)
+        assert store.get(["03"]) == [Candidate("03", NOW, None, NOW + 5)]
+        assert store.get(["nobody"]) == [None]
+        for live, want in ((True, [i for i in ids if i not in ("03", "05")]), (False, ids)):
+            found, after = [], ""
+            while page := store.page(after, 2, live=live):
+                assert len(page) <= 2
+                found += [c.id for c in page]
+                after = page[-1].id
+            assert found == want
+
+    def test_candidates_since_a_version(self, harness: Harness) -> None:
+        """From 0 only the living; later the retired, too."""
+        backend = harness.open(StoreOptions())
+        store = backend.candidates
+        assert store.since(0) == ([], store.version())
+        store.put([Candidate("a", NOW), Candidate("b", NOW)])
+        _, seen = store.since(0)
+        assert store.since(seen) == ([], seen)
+        assert store.retire(["b"], NOW + 1) > seen
+        store.put([Candidate("c", NOW)])
+        backend = harness.reopen(backend)
+        changed, now = backend.candidates.since(seen)
+        assert {c.id: c.retired_at for c in changed} == {"b": NOW + 1, "c": None}
+        assert now == backend.candidates.version()
+        assert {c.id for c in backend.candidates.since(0)[0]} == {"a", "c"}
+        backend.close()
+
+
+KEYS = (0, 5, 2**63 - 1, 2**63, 2**64 - 1)
+
+
+def record(key: int, at: int = NOW) -> UserRecord:
+    """A user with features of every kind."""
+    return UserRecord(key, f"user {key} é", {"age": 30.5, "tags": ["a", "b"], "city": "Łódź", "gone": None}, at)
+
+
+class UserStoreSuite:
+    """Needs a fixture `harness`."""
+
+    def test_records_come_back_in_order_of_unsigned_keys(self, harness: Harness) -> None:
+        """After a restart, too."""
+        backend = harness.open(StoreOptions())
+        backend.users.put([record(key) for key in reversed(KEYS)])
+        backend.users.put([record(5, NOW + 1)])
+        want = [record(key, NOW + (key == 5)) for key in KEYS]
+        for _ in range(2):
+            assert [backend.users.get(key) for key in KEYS] == want
+            assert backend.users.get(6) is None
+            assert backend.users.page(-1, 2) == want[:2]
+            assert backend.users.page(0, 9) == want[1:]
+            assert backend.users.page(KEYS[2], 9) == want[3:]
+            assert backend.users.page(KEYS[-1], 9) == []
+            backend = harness.reopen(backend)
+        backend.close()
+
+    def test_who_is_forgotten_leaves_a_tombstone_and_nothing_else(self, harness: Harness) -> None:
+        """Until somebody takes it back."""
+        backend = harness.open(StoreOptions())
+        backend.users.put([record(key) for key in KEYS])
+        version = backend.users.forget(KEYS[-1], NOW + 1)
+        assert backend.users.forget(77, NOW + 2) > version
+        backend.users.purged([77], NOW + 3)
+        backend = harness.reopen(backend)
+        assert backend.users.get(KEYS[-1]) is None
+        assert len(backend.users.page(-1, 9)) == 4
+        assert backend.users.tombstones() == {KEYS[-1]: (NOW + 1, None), 77: (NOW + 2, NOW + 3)}
+        version = backend.users.version()
+        assert backend.users.recall(77) > version
+        backend = harness.reopen(backend)
+        assert backend.users.tombstones() == {KEYS[-1]: (NOW + 1, None)}
+        assert backend.users.get(KEYS[-1]) is None
+        backend.close()
+
+    def test_users_since_a_version(self, harness: Harness) -> None:
+        """Records put, users forgotten, tombstones taken back; each as it is now."""
+        backend = harness.open(StoreOptions())
+        store = backend.users
+        store.put([record(0), record(5)])
+        store.forget(9, NOW)
+        start = store.since(0)
+        assert ({u.key for u in start.put}, start.forgotten, start.recalled) == ({0, 5}, [9], [])
+        assert start.version == store.version()
+        nothing = store.since(start.version)
+        assert (nothing.put, nothing.forgotten, nothing.recalled) == ([], [], [])
+        store.forget(5, NOW + 1)
+        store.recall(9)
+        store.put([record(2**64 - 1)])
+        backend = harness.reopen(backend)
+        changes = backend.users.since(start.version)
+        assert changes.put == [record(2**64 - 1)]
+        assert (changes.forgotten, changes.recalled) == ([5], [9])
+        assert {u.key for u in backend.users.since(0).put} == {0, 2**64 - 1}
+        backend.close()
+
+
+class CounterStoreSuite:
+    """Needs a fixture `harness`."""
+
+    def test_counts_add_up_by_hour(self, harness: Harness) -> None:
+        """From several threads, after a restart; older hours go when told so."""
+        backend = harness.open(StoreOptions())
+        add = backend.counters.add
+        at_once([partial(add, "clicks", hour, {("", "a"): 2, ("s {1}", "é"): 1}) for hour in (1, 2, 2, 3)])
+        add("impressions", 2, {("", "a"): 10})
+        add("clicks", 2, {})
+        for _ in range(2):
+            counters = backend.counters
+            assert counters.totals("clicks", 0) == {("", "a"): 8, ("s {1}", "é"): 4}
+            assert counters.totals("clicks", 3) == {("", "a"): 2, ("s {1}", "é"): 1}
+            assert counters.totals("impressions", 2) == {("", "a"): 10}
+            assert counters.totals("impressions", 3) == {}
+            backend = harness.reopen(backend)
+        backend.counters.drop_before(3)
+        assert backend.counters.totals("clicks", 0) == {("", "a"): 2, ("s {1}", "é"): 1}
+        assert backend.counters.totals("impressions", 0) == {}
+        backend.close()
+
+
+class KeyStoreSuite:
+    """Needs a fixture `harness`."""
+
+    def test_keys_are_found_listed_and_revoked(self, harness: Harness) -> None:
+        """After a restart, too."""
+        backend = harness.open(StoreOptions())
+        b, b2 = Key("d1", "b", "reader", NOW), Key("d2", "b", "writer", NOW, 2.5)
+        a = Key("d3", "a {é}", "admin", NOW, 0.0)
+        for key in (Key("d1", "first", "admin", 1), b, b2, a):
+            backend.keys.put(key)
+        backend = harness.reopen(backend)
+        assert [backend.keys.find(d) for d in ("d1", "d2", "d3", "d4")] == [b, b2, a, None]
+        assert backend.keys.list()[0] == a
+        assert {key.digest for key in backend.keys.list()} == {"d1", "d2", "d3"}
+        assert backend.keys.revoke("b")
+        assert not backend.keys.revoke("b")
+        backend = harness.reopen(backend)
+        assert backend.keys.list() == [a]
+        assert backend.keys.find("d1") is None
+        backend.close()
+
+
+class SettingStoreSuite:
+    """Needs a fixture `harness`."""
+
+    def test_settings_come_back(self, harness: Harness) -> None:
+        """The last value, with a version that rises."""
+        backend = harness.open(StoreOptions())
+        assert backend.settings.get("bundle") is None
+        first = backend.settings.put("bundle", "é\n1")
+        assert backend.settings.version() == first
+        assert backend.settings.put("bundle", "2") > first
+        assert backend.settings.put("x", "") > first + 1
+        version = backend.settings.version()
+        backend = harness.reopen(backend)
+        assert (backend.settings.get("bundle"), backend.settings.get("x")) == ("2", "")
+        assert backend.settings.version() == version
+        backend.close()
+
+
+class LeaseSuite:
+    """Needs a fixture `harness`."""
+
+    def test_one_holds_it_until_it_runs_out(self, harness: Harness) -> None:
+        """Every new holder has a higher number, after a restart, too."""
+        backend = harness.open(StoreOptions())
+        fence = backend.leases.acquire("refresher", "a", NOW, 1000)
+        assert fence is not None
+        backend = harness.reopen(backend)
+        leases = backend.leases
+        assert leases.acquire("refresher", "b", NOW + 999, 1000) is None
+        assert leases.acquire("refresher", "a", NOW + 500, 1000) == fence
+        assert not leases.renew("refresher", "b", NOW + 600, 1000)
+        assert leases.renew("refresher", "a", NOW + 1400, 1000)
+        assert leases.acquire("refresher", "b", NOW + 2399, 1000) is None
+        second = leases.acquire("refresher", "b", NOW + 2400, 1000)
+        assert second is not None
+        assert second > fence
+        assert not leases.renew("refresher", "a", NOW + 2401, 1000)
+        leases.release("refresher", "a")
+        assert leases.acquire("refresher", "a", NOW + 2402, 1000) is None
+        leases.release("refresher", "b")
+        assert not leases.renew("refresher", "b", NOW + 2403, 1000)
+        backend = harness.reopen(backend)
+        third = backend.leases.acquire("refresher", "a", NOW + 2404, 1000)
+        assert third is not None
+        assert third > second
+        assert backend.leases.acquire("other", "b", NOW, 1000) is not None
+        backend.close()
+
+    def test_of_many_who_ask_at_once_one_gets_it(self, harness: Harness) -> None:
+        """Ten rounds."""
+        backend = harness.open(StoreOptions())
+        for round in range(10):
+            got = at_once(partial(backend.leases.acquire, "x", f"w{i}", NOW + 10_000 * round, 5000) for i in range(6))
+            assert sum(fence is not None for fence in got) == 1
+        backend.close()
+
+
+class BackendSuite:
+    """Needs a fixture `harness`."""
+
+    def test_the_secret_stays(self, harness: Harness) -> None:
+        """Whoever asks, at the same time or after a restart; another deployment has another."""
+        backend, other = harness.open(StoreOptions()), harness.open(StoreOptions())
+        secrets = set(at_once([backend.secret] * 4))
+        backend = harness.reopen(backend)
+        assert secrets == {backend.secret()}
+        assert len(backend.secret()) == 32
+        assert other.secret() != backend.secret()
+        backend.ping()
+        assert backend.url
+        assert all(isinstance(line, str) for line in backend.warnings())
+        other.close()
+        backend.close()

@@ -1,0 +1,281 @@
+"""What every SeedStore does, against a model of dicts: no click lost, none counted twice, whatever their order."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kinfolk.online.clicks import Clicks, Seeds
+from kinfolk.online.ports import SeedStore, StoreOptions
+from kinfolk.testing.harness import Harness, at_once
+
+NOW = 1_700_000_000_000
+HOUR = 3_600_000
+USERS = (0, 1, 2, 3, 4, 2**63 - 1, 2**63, 2**64 - 1)
+CANDIDATES = ("a", "b {x}", "é/1", "unclicked")
+MAX_SEEDS = 5
+
+Click = tuple[int, str, int]  # user, candidate, ms
+
+
+def clicks_of(rows: list[Click], event_ids: list[str | None] | None = None) -> Clicks:
+    """Of (user, candidate, ms)."""
+    users = np.array([user for user, _, _ in rows], np.uint64)
+    return Clicks.of(users, [candidate for _, candidate, _ in rows], [time for _, _, time in rows], event_ids)
+
+
+def seconds_of(seeds: Seeds) -> list[tuple[int, int]]:
+    """(user, second), oldest first."""
+    assert (seeds.user.dtype, seeds.time.dtype) == (np.uint64, np.int64)
+    return list(zip(seeds.user.tolist(), (seeds.time // 1000).tolist(), strict=True))
+
+
+@dataclass
+class _Model:
+    """Seeds and trails in dicts. possibly: dirty or not, as the store likes."""
+
+    seeds: dict[str, dict[int, int]] = field(default_factory=dict)
+    trails: dict[int, dict[str, int]] = field(default_factory=dict)
+    sent: list[Click] = field(default_factory=list)
+    dirty: set[str] = field(default_factory=set)
+    possibly: set[str] = field(default_factory=set)
+
+    def append(self, rows: list[Click]) -> tuple[int, int]:
+        new = 0
+        for row in rows:
+            if row in self.sent:
+                continue
+            user, candidate, time = row
+            new += 1
+            self.sent.append(row)
+            crowd = self.seeds.setdefault(candidate, {})
+            before = dict(crowd)
+            crowd[user] = max(crowd.get(user, 0), time // 1000)
+            for late in sorted(crowd, key=lambda u: crowd[u])[: max(len(crowd) - MAX_SEEDS, 0)]:
+                del crowd[late]
+            if crowd != before:
+                self.dirty.add(candidate)
+            self.possibly.add(candidate)
+            trail = self.trails.setdefault(user, {})
+            trail[candidate] = max(trail.get(candidate, 0), time)
+        return new, len(rows) - new
+
+    def forget(self, users: list[int]) -> set[str]:
+        held = {c for c, crowd in self.seeds.items() if crowd.keys() & set(users)}
+        for candidate in held:
+            self.seeds[candidate] = {u: t for u, t in self.seeds[candidate].items() if u not in users}
+        self.dirty |= held
+        self.possibly |= held
+        for user in users:
+            self.trails.pop(user, None)
+        self.sent = [row for row in self.sent if row[0] not in users]
+        return held
+
+    def drop(self, candidate: str) -> None:
+        self.seeds.pop(candidate, None)
+        self.dirty.discard(candidate)
+        self.possibly.add(candidate)
+        self.sent = [row for row in self.sent if row[1] != candidate]
+        for trail in self.trails.values():
+            trail.pop(candidate, None)
+
+
+# Users never share a second, so that the newest are the same for every order among equals.
+_CLICK = st.builds(
+    lambda user, candidate, minute: (USERS[user], candidate, NOW - minute * 60_000 + user * 1000),
+    st.integers(0, len(USERS) - 1),
+    st.sampled_from(CANDIDATES[:3]),
+    st.integers(0, 6),
+)
+_STEP = st.one_of(
+    st.tuples(st.just("append"), st.lists(_CLICK, max_size=12)),
+    st.tuples(st.just("append"), st.lists(_CLICK, min_size=1, max_size=3)),
+    st.tuples(st.just("replay"), st.lists(st.integers(0, 200), min_size=1, max_size=6)),
+    st.tuples(st.just("forget"), st.lists(st.sampled_from(USERS), min_size=1, max_size=2, unique=True)),
+    st.tuples(st.just("drop"), st.sampled_from(CANDIDATES)),
+    st.tuples(st.just("clean"), st.sampled_from(CANDIDATES)),
+    st.tuples(st.just("clean late"), _CLICK),
+    st.tuples(st.just("reopen"), st.just(None)),
+)
+
+
+class SeedStoreSuite:
+    """Needs a fixture `harness`."""
+
+    @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(steps=st.lists(_STEP, max_size=14))
+    def test_it_does_what_a_model_of_dicts_does(self, harness: Harness, steps: list[tuple[str, object]]) -> None:
+        """Appends, replays, restarts, users and candidates that leave, and a refresher, in any order."""
+        backend = harness.open(StoreOptions(max_seeds=MAX_SEEDS, remember_ms=HOUR))
+        model, generation = _Model(), 0
+        forgotten: set[tuple[int, str, int]] = set()
+        try:
+            for now, (kind, what) in enumerate(steps, NOW):
+                store = backend.seeds
+                if kind == "reopen":
+                    backend = harness.reopen(backend)
+                    store = backend.seeds
+                elif kind == "append":
+                    self._append(store, model, [row for row in what if row not in forgotten], now)  # type: ignore[attr-defined]
+                elif kind == "replay":
+                    rows = [model.sent[i % len(model.sent)] for i in what if model.sent]  # type: ignore[attr-defined]
+                    self._append(store, model, rows, now)
+                elif kind == "forget":
+                    # whether a store still knows clicks of those who left, or of what was dropped, is its own affair
+                    forgotten |= {row for row in model.sent if row[0] in what}  # type: ignore[operator]
+                    assert set(store.forget(np.array(what, np.uint64))) == model.forget(what)  # type: ignore[arg-type]
+                elif kind == "drop":
+                    forgotten |= {row for row in model.sent if row[1] == what}
+                    store.drop(what)  # type: ignore[arg-type]
+                    model.drop(what)  # type: ignore[arg-type]
+                elif kind == "clean":
+                    store.clean(what, store.dirty().get(what, 0))  # type: ignore[arg-type, call-overload]
+                    model.dirty.discard(what)  # type: ignore[arg-type]
+                    model.possibly.discard(what)  # type: ignore[arg-type]
+                elif kind == "clean late" and what not in forgotten:
+                    candidate = what[1]  # type: ignore[index]
+                    known = store.dirty().get(candidate, store.generation())
+                    model.dirty.discard(candidate)
+                    model.possibly.discard(candidate)
+                    self._append(store, model, [what], now)  # type: ignore[list-item]
+                    store.clean(candidate, known)
+                self._check(store, model)
+                assert store.generation() >= generation
+                generation = store.generation()
+        finally:
+            backend.close()
+
+    @staticmethod
+    def _append(store: SeedStore, model: _Model, rows: list[Click], now: int) -> None:
+        appended = store.append(clicks_of(rows), now)
+        assert (appended.new, appended.duplicates) == model.append(rows)
+        assert appended.generation <= store.generation()
+
+    @staticmethod
+    def _check(store: SeedStore, model: _Model) -> None:
+        for candidate in CANDIDATES:
+            want = sorted(model.seeds.get(candidate, {}).items(), key=lambda seed: seed[1])
+            assert seconds_of(store.recent(candidate, 100)) == want
+            assert seconds_of(store.recent(candidate, 2)) == want[-2:]
+            assert store.count(candidate) == len(want)
+        for user in USERS:
+            items, times = store.trail(user, 50)
+            assert times.dtype == np.int64
+            assert times.tolist() == sorted(times.tolist())
+            known = model.trails.get(user, {})
+            assert {i: t for i, t in zip(items, times.tolist(), strict=True) if i in known} == known
+        dirty = store.dirty()
+        assert model.dirty <= dirty.keys() <= model.possibly
+        assert all(0 < generation <= store.generation() for generation in dirty.values())
+
+    def test_one_event_id_is_one_click(self, harness: Harness) -> None:
+        """However different the rest of it, within a batch and later."""
+        store = harness.open(StoreOptions()).seeds
+        rows: list[Click] = [(1, "a", NOW), (1, "a", NOW + 5000), (2, "a", NOW), (2, "a", NOW + 7000)]
+        appended = store.append(clicks_of(rows, ["x", "x", None, None]), NOW)
+        assert (appended.new, appended.duplicates) == (3, 1)
+        appended = store.append(clicks_of([(1, "a", NOW + 9000), (3, "a", NOW)], ["x", "y"]), NOW + 1)
+        assert (appended.new, appended.duplicates) == (1, 1)
+        assert seconds_of(store.recent("a", 9)) == [(1, NOW // 1000), (3, NOW // 1000), (2, NOW // 1000 + 7)] or (
+            seconds_of(store.recent("a", 9)) == [(3, NOW // 1000), (1, NOW // 1000), (2, NOW // 1000 + 7)]
+        )
+
+    def test_a_click_delivered_again_within_what_is_remembered_is_dropped(self, harness: Harness) -> None:
+        """Before a restart and after it; much later it merges without harm."""
+        backend = harness.open(StoreOptions(remember_ms=HOUR))
+        rows: list[Click] = [(u, "a", NOW + 1000 * u) for u in range(20)]
+        assert backend.seeds.append(clicks_of(rows), NOW).new == 20
+        assert backend.seeds.append(clicks_of(rows), NOW + HOUR - 1).duplicates == 20
+        backend = harness.reopen(backend)
+        assert backend.seeds.append(clicks_of(rows[::-1]), NOW + HOUR - 1).duplicates == 20
+        seeds = seconds_of(backend.seeds.recent("a", 99))
+        backend.seeds.append(clicks_of(rows), NOW + 3 * HOUR)
+        assert seconds_of(backend.seeds.recent("a", 99)) == seeds
+        assert backend.seeds.count("a") == 20
+        backend.close()
+
+    def test_a_trail_is_the_newest_items_oldest_first(self, harness: Harness) -> None:
+        """At most `trail_length`, at most `limit`."""
+        backend = harness.open(StoreOptions(trail_length=4))
+        for i in range(6):
+            backend.seeds.append(clicks_of([(7, f"i{i}", NOW + i), (8, "i0", NOW + i)]), NOW + i)
+        for _ in range(2):
+            assert backend.seeds.trail(7, 3)[0] == ["i3", "i4", "i5"]
+            items, times = backend.seeds.trail(7, 100)
+            assert (items, times.tolist()) == (["i2", "i3", "i4", "i5"], [NOW + 2, NOW + 3, NOW + 4, NOW + 5])
+            items, times = backend.seeds.trail(8, 100)
+            assert (items, times.tolist()) == (["i0"], [NOW + 5])
+            assert backend.seeds.trail(9, 100)[0] == []
+            backend = harness.reopen(backend)
+        backend.close()
+
+    def test_a_candidate_of_many_seeds(self, harness: Harness) -> None:
+        """30,000 users in batches, in any order and some twice; the newest 20,000 stay, and stay after a restart."""
+        backend = harness.open(StoreOptions(max_seeds=20_000))
+        rng = np.random.default_rng(5)
+        users = np.repeat(np.arange(30_000, dtype=np.uint64), 2)
+        times = NOW + 1000 * rng.permutation(len(users))
+        newest = dict(sorted(zip(users.tolist(), (times // 1000).tolist(), strict=True), key=lambda seed: seed[1]))
+        want = sorted(newest.items(), key=lambda seed: seed[1])[-20_000:]
+        for rows in np.array_split(rng.permutation(len(users)), 30):
+            candidates = np.where(rows % 5 == 0, "small", "big").tolist()
+            backend.seeds.append(Clicks.of(users[rows], candidates, times[rows]), NOW)
+            backend.seeds.append(Clicks.of(users[rows], ["big"] * len(rows), times[rows]), NOW)
+        for _ in range(2):
+            assert seconds_of(backend.seeds.recent("big", 10**6)) == want
+            assert seconds_of(backend.seeds.recent("big", 777)) == want[-777:]
+            assert backend.seeds.count("big") == 20_000
+            stats = backend.seeds.stats()
+            assert {"candidates", "seeds", "bytes"} <= stats.keys()
+            backend = harness.reopen(backend)
+        backend.close()
+
+    def test_clicks_of_many_threads_each_count_once(self, harness: Harness) -> None:
+        """Four threads send the same clicks, in other batches."""
+        backend = harness.open(StoreOptions())
+        rows: list[Click] = [(u, f"c{u % 7}", NOW + 1000 * u) for u in range(600)]
+
+        def send(worker: int) -> int:
+            mine = rows[worker * 150 :] + rows[: worker * 150]
+            size = 40 + worker
+            parts = [mine[i : i + size] for i in range(0, len(mine), size)]
+            return sum(backend.seeds.append(clicks_of(part), NOW).new for part in parts)
+
+        counts = at_once(partial(send, worker) for worker in range(4))
+        assert sum(int(str(n)) for n in counts) == len(rows)
+        for _ in range(2):
+            for c in range(7):
+                assert seconds_of(backend.seeds.recent(f"c{c}", 999)) == [(u, t // 1000) for u, n, t in rows[c::7]]
+            backend = harness.reopen(backend)
+        backend.close()
+
+    def test_what_a_reader_called_clean_it_had_seen(self, harness: Harness) -> None:
+        """A refresher reads and cleans while clicks come: at the end all it has not seen is dirty."""
+        backend = harness.open(StoreOptions())
+        store, done = backend.seeds, threading.Event()
+        seen: dict[str, set[int]] = {f"c{c}": set() for c in range(3)}
+
+        def send() -> None:
+            try:
+                for u in range(240):
+                    store.append(clicks_of([(u, f"c{u % 3}", NOW + 1000 * u)]), NOW)
+            finally:
+                done.set()
+
+        def refresh() -> None:
+            while not done.is_set():
+                for candidate, generation in store.dirty().items():
+                    seen[candidate] = set(store.recent(candidate, 999).user.tolist())
+                    store.clean(candidate, generation)
+
+        at_once([send, refresh])
+        dirty = store.dirty()
+        for c in range(3):
+            if f"c{c}" not in dirty:
+                assert seen[f"c{c}"] == set(range(c, 240, 3))
+        backend.close()

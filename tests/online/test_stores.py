@@ -1,0 +1,559 @@
+"""Memory and SQLite pass the ports' suites; what only SQLite promises: kills, foreign files, backups, bytes a seed."""
+
+import itertools
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from kinfolk.online.clicks import Clicks, candidate_key
+from kinfolk.online.ports import Audience, Candidate, Key, Members, StoreError, StoreOptions, UserRecord
+from kinfolk.online.stores import arrays
+from kinfolk.online.stores.open import open_backend
+from kinfolk.online.stores.sqlite import journal
+from kinfolk.online.stores.sqlite.backup import backup, restore
+from kinfolk.online.stores.sqlite.click_log import ClickLog
+from kinfolk.online.stores.sqlite.identities import Identities
+from kinfolk.testing import ports
+from kinfolk.testing.harness import at_once
+from kinfolk.testing.seed_store_suite import NOW, clicks_of, seconds_of
+from kinfolk.testing.snapshot_store_suite import same, snapshot
+
+FULL = os.environ.get("KINFOLK_FULL") == "1"
+
+
+class MemoryHarness:
+    def open(self, options):
+        return open_backend("memory:", options)
+
+    def reopen(self, backend):
+        return backend
+
+
+class SqliteHarness:
+    """fold_at: clicks after which the journal is folded into runs; few, so that suites meet every state of the file.
+
+    Commits are not flushed to the disk: suites care what a new process finds, and that is the same.
+    """
+
+    def __init__(self, folder: Path, fold_at: int):
+        self.folder, self.fold_at, self.numbers = folder, fold_at, itertools.count()
+        self.opened = []
+        self.options = {}
+
+    def open(self, options):
+        empty, new = self.folder / "empty.db", self.folder / f"{next(self.numbers)}.db"
+        if not empty.exists():
+            open_backend(f"sqlite:///{empty}").close()
+        shutil.copy(empty, new)
+        return self._open(f"sqlite:///{new}", options)
+
+    def reopen(self, backend):
+        backend.close()
+        self.opened.remove(backend)
+        return self._open(backend.url, self.options[backend.url])
+
+    def _open(self, url, options):
+        backend = open_backend(url, options)
+        backend.seeds._fold_at = self.fold_at
+        backend._db.write._connection.execute("PRAGMA synchronous = OFF")
+        self.options[url] = options
+        self.opened.append(backend)
+        return backend
+
+    def close(self):
+        for backend in self.opened:
+            backend.close()
+
+
+class TestMemory(ports.PortSuites):
+    @pytest.fixture
+    def harness(self):
+        return MemoryHarness()
+
+
+class TestSqlite(ports.PortSuites):
+    @pytest.fixture(params=[1 << 18, 5], ids=["journal", "folded"])
+    def harness(self, request, tmp_path):
+        harness = SqliteHarness(tmp_path, request.param)
+        yield harness
+        harness.close()
+
+
+def test_no_suite_hides_a_test_of_another():
+    names = [name for base in ports.PortSuites.__mro__ for name in vars(base) if name.startswith("test_")]
+    assert len(names) == len(set(names)) >= 20
+
+
+@pytest.fixture
+def url(tmp_path):
+    return f"sqlite:///{tmp_path}/kinfolk.db"
+
+
+@pytest.fixture
+def file(url):
+    return Path(url[len("sqlite:///") :])
+
+
+def fill(backend):
+    """One of everything."""
+    backend.seeds.append(clicks_of([(1, "a", NOW), (2, "a", NOW + 1000), (2, "b", NOW)]), NOW)
+    backend.snapshots.publish([snapshot("a", 1)], None)
+    backend.candidates.put([Candidate("a", NOW)])
+    backend.users.put([UserRecord(1, "u1", {}, NOW), UserRecord(2, "u2", {}, NOW)])
+    backend.keys.put(Key("d", "n", "admin", NOW))
+    backend.audiences.create(Audience("x", "pending", {}, NOW))
+    backend.audiences.claim("w", NOW, 1000)
+    backend.audiences.write_part("x", "w", 0, Members(("u1",), np.array([1], np.uint64), np.array([1], np.float32)))
+    backend.audiences.finish("x", "w", "ready", {})
+    return backend.secret()
+
+
+def holds_all(backend, secret):
+    assert seconds_of(backend.seeds.recent("a", 9)) == [(1, NOW // 1000), (2, NOW // 1000 + 1)]
+    assert same(backend.snapshots.latest("a", "m1"), snapshot("a", 1))
+    assert backend.candidates.get(["a"]) == [Candidate("a", NOW)]
+    assert backend.users.get(1) == UserRecord(1, "u1", {}, NOW)
+    assert backend.keys.find("d") is not None
+    assert backend.audiences.of_user(1) == ["x"]
+    assert backend.secret() == secret
+
+
+# ---- who may open what
+
+
+@pytest.mark.parametrize(
+    "wrong", ["postgres://x", "sqlite:", "sqlite:///", "sqlite://x.db", "sqlite:////no/such/folder/x.db", "", "memory"]
+)
+def test_urls_that_name_no_store_are_refused(wrong):
+    with pytest.raises(StoreError):
+        open_backend(wrong)
+
+
+def test_options_that_keep_nothing_are_refused():
+    with pytest.raises(StoreError, match="keeps nothing"):
+        open_backend("memory:", StoreOptions(max_seeds=0))
+
+
+def test_a_second_opener_is_refused_and_the_first_goes_on(url):
+    with closing(open_backend(url)) as backend:
+        with pytest.raises(StoreError, match="open in another process"):
+            open_backend(url)
+        code = f"from kinfolk.online.stores.open import open_backend; open_backend({url!r})"
+        other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        assert "StoreError" in other.stderr
+        assert "open in another process" in other.stderr
+        backend.ping()
+    open_backend(url).close()
+
+
+def test_only_the_owner_may_read_the_file(url, file):
+    with closing(open_backend(url)) as backend:
+        backend.ping()
+        assert {p.stat().st_mode & 0o777 for p in file.parent.iterdir()} == {0o600}
+
+
+@pytest.mark.parametrize("content", [b"not a database at all, but long enough to have a header" * 30, b"x"])
+def test_a_file_that_is_no_database_is_refused_and_left_alone(url, file, content):
+    file.write_bytes(content)
+    with pytest.raises(StoreError, match="no SQLite database"):
+        open_backend(url)
+    assert file.read_bytes() == content
+
+
+def test_a_database_of_another_program_is_refused_and_left_alone(url, file):
+    with closing(sqlite3.connect(file)) as other:
+        other.execute("CREATE TABLE t (x)")
+    before = file.read_bytes()
+    with pytest.raises(StoreError, match="another program"):
+        open_backend(url)
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize("version", [0, 2, 99])
+def test_another_format_is_refused(url, file, version):
+    open_backend(url).close()
+    with closing(sqlite3.connect(file)) as other:
+        other.execute(f"PRAGMA user_version = {version}")
+    with pytest.raises(StoreError, match=f"format {version}") as caught:
+        open_backend(url)
+    assert "version of kinfolk that wrote it" in caught.value.remedy
+
+
+def test_a_closed_store_says_so(url):
+    backend = open_backend(url)
+    backend.close()
+    backend.close()
+    for call in (backend.ping, partial(backend.candidates.get, ["a"])):
+        with pytest.raises(StoreError, match="closed"):
+            call()
+
+
+def test_a_damaged_block_is_noticed(url, file):
+    with closing(open_backend(url)) as backend:
+        fill(backend)
+        backend.seeds.fold()
+    with closing(sqlite3.connect(file)) as other:
+        (block,) = other.execute("SELECT block FROM runs ORDER BY id LIMIT 1").fetchone()
+        other.execute("UPDATE runs SET block = ? WHERE block = ?", (block[:-1] + bytes([block[-1] ^ 1]), block))
+        other.commit()
+    with closing(open_backend(url)) as backend, pytest.raises(StoreError, match="damaged"):
+        backend.seeds.recent("a", 9)
+
+
+# ---- writes that fail
+
+
+def test_what_cannot_be_written_is_as_if_it_never_came(url, file):
+    """A full disk, by a limit on pages: later, with room, the same clicks are new and are kept."""
+    with closing(open_backend(url)) as backend:
+        fill(backend)
+        rng = np.random.default_rng(1)
+        clicks = Clicks.of(rng.integers(0, 2**63, 50_000).astype(np.uint64), ["new"] * 50_000, NOW + np.arange(50_000))
+        connection = backend._db.write._connection
+        limit = lambda pages: backend._db.write(lambda t: t.execute(f"PRAGMA max_page_count = {pages}"))  # noqa: E731
+        (pages,) = sqlite3.connect(file).execute("PRAGMA page_count").fetchone()
+        limit(pages + 2)
+        with pytest.raises(StoreError, match="disk is full"):
+            backend.seeds.append(clicks, NOW)
+        assert backend.seeds.count("new") == 0
+        assert "new" not in backend.seeds.dirty()
+        limit(1 << 30)
+        assert not connection.in_transaction
+        appended = backend.seeds.append(clicks, NOW)
+        assert (appended.new, backend.seeds.count("new")) == (50_000, 50_000)
+
+
+def test_one_job_that_fails_takes_no_other_with_it(url):
+    with closing(open_backend(url)) as backend:
+        backend.audiences.create(Audience("taken", "pending", {}, NOW))
+
+        def create(id):
+            try:
+                backend.audiences.create(Audience(id, "pending", {}, NOW))
+            except StoreError as error:
+                return error
+            return None
+
+        got = at_once(partial(create, "taken" if i % 2 else f"new {i}") for i in range(12))
+        assert [isinstance(error, StoreError) for error in got] == [bool(i % 2) for i in range(12)]
+        assert len(backend.audiences.page("", 99)) == 7
+
+
+# ---- kills
+
+WRITER = """
+import sys
+import numpy as np
+from kinfolk.online.clicks import Clicks
+from kinfolk.online.stores.open import open_backend
+backend = open_backend(sys.argv[1])
+backend.seeds._fold_at = 300
+first = int(sys.argv[2])
+for batch in range(first, first + 100000):
+    users = np.arange(20 * batch, 20 * batch + 20, dtype=np.uint64)
+    backend.seeds.append(Clicks.of(users, [f"c{u % 3}" for u in users], users.astype(np.int64) * 1000), 10**12 + batch)
+    print(batch, flush=True)
+"""
+
+
+def test_every_acknowledged_click_is_there_once_after_kills(url):
+    acknowledged = -1
+    for round in range(12 if FULL else 3):
+        first = acknowledged + 1
+        child = subprocess.Popen(
+            [sys.executable, "-c", WRITER, url, str(first)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        try:
+            for line in child.stdout:
+                acknowledged = int(line)
+                if acknowledged >= first + 25 * (round + 1):
+                    break
+            child.send_signal(signal.SIGKILL)
+            acknowledged = max([acknowledged, *(int(line) for line in child.stdout if line.endswith("\n"))])
+            assert child.wait(30) == -signal.SIGKILL, child.stderr.read()
+        finally:
+            child.kill()
+            child.communicate()
+        with closing(open_backend(url)) as backend:
+            store = backend.seeds
+            there = np.sort(np.concatenate([store.recent(f"c{c}", 10**6).user for c in range(3)]))
+            # whole batches, all that were acknowledged, and at most the one that was on its way
+            batches = len(there) // 20
+            assert there.tolist() == list(range(20 * batches))
+            assert acknowledged + 1 <= batches <= acknowledged + 2
+            users = there[-2000:]
+            again = Clicks.of(users, [f"c{u % 3}" for u in users], users.astype(np.int64) * 1000)
+            assert store.append(again, 10**12 + batches).duplicates == len(users)
+            assert sum(store.count(f"c{c}") for c in range(3)) == len(there)
+            assert set(store.dirty()) == {"c0", "c1", "c2"}
+            acknowledged = batches - 1
+
+
+# ---- bytes
+
+
+def test_bytes_a_seed(url, file):
+    """Of the whole file, 200,000 seeds of one candidate: right after they came, and when their clicks are forgotten."""
+    n, hour = 200_000, 3_600_000
+    rng = np.random.default_rng(2)
+    users = rng.integers(0, 2**63, n).astype(np.uint64) * np.uint64(2)
+    sizes = {}
+    with closing(open_backend(url)) as backend:
+        for part in np.array_split(np.arange(n), 200):
+            backend.seeds.append(Clicks.of(users[part], ["c"] * len(part), NOW + part), NOW)
+        backend.seeds.fold()
+        sizes["within the hour"] = backend.seeds.stats()["bytes"] / n
+        backend.seeds.append(clicks_of([(1, "c", NOW)]), NOW + 2 * hour)
+        backend.seeds.fold()
+        stats = backend.seeds.stats()
+        assert (stats["candidates"], stats["seeds"]) == (1, n + 1)
+        sizes["later"] = stats["bytes"] / n
+    print(json.dumps(sizes))
+    assert sizes["within the hour"] <= 40
+    assert sizes["later"] <= 20
+    with closing(open_backend(url)) as backend:
+        assert backend.seeds.count("c") == n + 1
+
+
+def test_the_journal_does_not_grow_for_ever(url, file):
+    with closing(open_backend(url, StoreOptions(remember_ms=1000, max_seeds=50))) as backend:
+        backend.seeds._fold_at = 100
+        sizes = []
+        for i in range(300):
+            users = np.arange(20, dtype=np.uint64) + np.uint64(20 * i)
+            backend.seeds.append(Clicks.of(users, ["c"] * 20, [NOW + 100 * i] * 20), NOW + 100 * i)
+            sizes.append(backend.seeds.stats()["bytes"])
+        assert max(sizes[200:]) <= max(sizes[:100])
+        assert backend.seeds.count("c") == 50
+        assert len(backend.seeds._identities) < 2000
+    with closing(sqlite3.connect(file)) as other:
+        (rows,) = other.execute("SELECT count(*) FROM journal").fetchone()
+    assert rows <= 10 + 5 + 1  # a second of clicks and those that wait for the next fold
+
+
+# ---- backup and restore
+
+
+def test_a_backup_of_a_store_in_use_is_one_moment_of_it(url, tmp_path):
+    copy = tmp_path / "copy.db"
+    with closing(open_backend(url)) as backend:
+        secret = fill(backend)
+
+        def write():
+            for i in range(100):
+                backend.seeds.append(clicks_of([(u, f"t{u}", NOW + i) for u in range(i, i + 5)]), NOW)
+
+        at_once([write, partial(backup, url, copy)])
+    assert copy.stat().st_mode & 0o777 == 0o600
+    other = f"sqlite:///{tmp_path}/other.db"
+    restore(copy, other)
+    with closing(open_backend(other)) as restored:
+        holds_all(restored, secret)
+        counts = [restored.seeds.count(f"t{u}") for u in range(110)]
+        whole = counts.index(0) if 0 in counts else 104
+        assert all(counts[:whole])
+        assert not any(counts[whole:])
+    assert not list(tmp_path.glob("*.part")) + list(tmp_path.glob("*.restoring"))
+
+
+def test_restore_takes_the_store_back_but_brings_nobody_back(url, file, tmp_path):
+    copy = tmp_path / "copy.db"
+    with closing(open_backend(url)) as backend:
+        secret = fill(backend)
+        backend.users.forget(7, NOW)
+        backup(url, copy)
+        backend.users.forget(2, NOW + 5)
+        backend.users.recall(7)
+        backend.candidates.put([Candidate("later", NOW)])
+        seen = backend.users.version()
+        with pytest.raises(StoreError, match="open in another process"):
+            restore(copy, url)
+        assert backend.candidates.get(["later"]) != [None]
+    restore(copy, url)
+    with closing(open_backend(url)) as backend:
+        holds_all(backend, secret)
+        assert backend.candidates.get(["later"]) == [None]
+        assert backend.users.get(2) is None
+        assert backend.users.tombstones() == {2: (NOW + 5, None), 7: (NOW, None)}
+        assert 2 in backend.users.since(0).forgotten
+        assert seen
+
+
+@pytest.mark.parametrize("harm", ["cut", "other", "nothing", "flipped"])
+def test_a_copy_that_is_no_good_leaves_the_store_as_it_was(url, file, tmp_path, harm):
+    copy = tmp_path / "copy.db"
+    with closing(open_backend(url)) as backend:
+        secret = fill(backend)
+        backend.users.forget(9, NOW)
+    backup(url, copy)
+    if harm == "cut":
+        copy.write_bytes(copy.read_bytes()[:-20_000])
+    elif harm == "flipped":
+        data = bytearray(copy.read_bytes())
+        for at in range(3 * 8192, len(data), 8192):
+            data[at : at + 16] = b"\xff" * 16
+        copy.write_bytes(data)
+    elif harm == "other":
+        copy.unlink()
+        with closing(open_backend(f"sqlite:///{tmp_path}/deployment.db")) as other:
+            fill(other)
+        backup(f"sqlite:///{tmp_path}/deployment.db", copy)
+    else:
+        copy.unlink()
+    with pytest.raises(StoreError):
+        restore(copy, url)
+    with closing(open_backend(url)) as backend:
+        holds_all(backend, secret)
+    assert not list(tmp_path.glob("*.part")) + list(tmp_path.glob("*.restoring"))
+
+
+def test_backup_overwrites_nothing(url, tmp_path):
+    with pytest.raises(StoreError, match="no store"):
+        backup(url, tmp_path / "copy.db")
+    open_backend(url).close()
+    (tmp_path / "taken").write_text("mine")
+    with pytest.raises(StoreError, match="exists"):
+        backup(url, tmp_path / "taken")
+    with pytest.raises(StoreError):
+        backup(url, tmp_path / "no folder" / "copy.db")
+    assert (tmp_path / "taken").read_text() == "mine"
+
+
+# ---- the parts
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    st.lists(
+        st.sampled_from(["<u8", "<i8", "<u4", "<i4", "<f4"]).flatmap(
+            lambda t: hnp.arrays(np.dtype(t), hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4))
+        ),
+        max_size=4,
+    )
+)
+def test_arrays_come_back_and_damage_is_noticed(given_arrays):
+    data = arrays.encode(*given_arrays)
+    back = arrays.decode(data)
+    assert [(a.dtype, a.shape, a.tobytes()) for a in back] == [(a.dtype, a.shape, a.tobytes()) for a in given_arrays]
+    with pytest.raises(StoreError):
+        arrays.decode(data[:-1])
+    with pytest.raises(StoreError):
+        arrays.decode(data[:-1] + bytes([data[-1] ^ 8]))
+
+
+@pytest.mark.parametrize("event_ids", [None, ["x", None, "y"]])
+@pytest.mark.parametrize("spread", [1, 2**40])
+def test_journal_rows_come_back(event_ids, spread):
+    clicks = Clicks.of(np.array([1, 2**64 - 1, 3], np.uint64), ["a", "b", "a"], [NOW, NOW - spread, 5], event_ids)
+    keys = np.zeros(5, np.uint64)
+    keys[2], keys[4] = candidate_key("a"), candidate_key("b")
+    item = np.array([2, 4], np.int32)[clicks.candidate]
+    data = journal.encode(item, clicks.user, clicks.time, clicks.identity, keys[item])
+    back = journal.decode(data, keys)
+    for got, want in zip(back, (item, clicks.user, clicks.time, clicks.identity), strict=True):
+        assert got.dtype == want.dtype
+        assert got.tolist() == want.tolist()
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.tuples(st.integers(0, 400), st.lists(st.integers(0, 30), max_size=80), st.booleans()), max_size=30))
+def test_identities_against_a_dict(steps):
+    """Known within 1,000 ms, new after it; what is revoked never came."""
+    table, arrived, now = Identities(1000), {}, NOW
+    for passed, keys, revoke in steps:
+        now += passed
+        before = dict(arrived)
+        want = []
+        for key in keys:
+            want.append(arrived.get(key, now - 1000) <= now - 1000)
+            if want[-1]:
+                arrived[key] = now
+        identity = np.array(keys, np.uint64) * np.uint64(2**59 + 1)
+        fresh = table.admit(identity, now)
+        assert fresh.tolist() == want
+        if revoke:
+            table.revoke(identity[fresh])
+            arrived = {k: t for k, t in before.items() if not (k in keys and t <= now - 1000)}
+
+
+def test_identities_are_bounded_by_time_and_by_number():
+    table = Identities(1000, limit=5000)
+    for i in range(200):
+        assert table.admit(np.arange(500, dtype=np.uint64) + np.uint64(500 * i), NOW + 100 * i).all()
+    assert len(table._key) <= 1 << 15
+    crowded = Identities(10**9, limit=5000)
+    for i in range(200):
+        crowded.admit(np.arange(500, dtype=np.uint64) + np.uint64(500 * i), NOW + i)
+    assert len(crowded._key) <= 1 << 15
+    assert not crowded.admit(np.arange(500, dtype=np.uint64) + np.uint64(500 * 199), NOW + 200).any()
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 600), st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=2000),
+                  st.sampled_from(["fold", "remove", ""])),
+        max_size=12,
+    )
+)  # fmt: skip
+def test_the_click_log_against_a_list(steps):
+    log, rows, folded, now = ClickLog(1000), [], 0, NOW
+    for passed, pairs, then in steps:
+        now += passed
+        item, user = (np.array([p[i] for p in pairs] or [], t) for i, t in ((1, np.int32), (0, np.uint64)))
+        times = NOW + np.arange(len(rows), len(rows) + len(pairs))
+        log.append(item, user, times, now)
+        rows += [(u, i, t, now) for (u, i), t in zip(pairs, times.tolist(), strict=True)]
+        if then:
+            log.folded, folded = log.n, len(rows)
+        if then == "remove":
+            log.remove(np.array([3], np.uint64))
+            rows = [(None if u == 3 else u, i, t, at) for u, i, t, at in rows]
+        for number in range(6):
+            users, ms = log.of_item(number)
+            want = [(u, t) for u, i, t, _ in rows[folded:] if i == number]
+            assert list(zip(users.tolist(), ms.tolist(), strict=True))[::-1] == want
+            items, ms = log.of_user(number, 10**6)
+            got = list(zip(items.tolist(), ms.tolist(), strict=True))[::-1]
+            fresh = [(i, t) for u, i, t, at in rows if u == number and at > now - 1000]
+            everything = [(i, t) for u, i, t, _ in rows if u == number]
+            assert got[len(got) - len(fresh) :] == fresh
+            assert got == everything[len(everything) - len(got) :]
+    assert len(log.user) <= max(1 << 12, 12 * len(rows) + 1)
+
+
+def test_the_click_log_is_bounded():
+    log = ClickLog(10**12, limit=20_000)
+    for i in range(300):
+        log.append(np.full(500, i, np.int32), np.arange(500, dtype=np.uint64), np.full(500, NOW), NOW)
+        log.folded = log.n
+    assert len(log.user) <= 1 << 16
+    assert log.of_user(7, 10)[0].tolist() == list(range(299, 289, -1))
+
+
+def test_a_reader_does_not_wait_for_a_writer(url):
+    """Reads go on inside a transaction of the writer."""
+    with closing(open_backend(url)) as backend:
+        fill(backend)
+        inside = []
+
+        def slow(transaction):
+            transaction.execute("DELETE FROM candidates")
+            inside.append(backend.candidates.get(["a"]))
+
+        backend._db.write(slow)
+        assert inside == [[Candidate("a", NOW)]]
+        assert backend.candidates.get(["a"]) == [None]
