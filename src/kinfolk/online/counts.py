@@ -23,16 +23,15 @@ class Counts:
 
     Args:
         store: where they go.
-        keep_hours: older hours are removed from it.
+        every_ms, most: when what was gathered is written.
     """
 
-    def __init__(self, store: CounterStore, *, every_ms: int = 1000, most: int = 50_000, keep_hours: int = 24 * 7):
-        self._store, self._every, self._most, self._keep = store, every_ms, most, keep_hours
+    def __init__(self, store: CounterStore, *, every_ms: int = 1000, most: int = 50_000):
+        self._store, self._every, self._most = store, every_ms, most
         self._lock, self._writing = threading.Lock(), threading.Lock()
         self._pending: dict[tuple[What, int], Counter[tuple[str, str]]] = {}
         self._size = 0
         self._written_at: int | None = None
-        self._dropped_at = -1
 
     def add(self, what: What, now: int, segments_candidates: Iterable[tuple[str, str]]) -> None:
         """One each for (segment, candidate), and one for everybody ("") where the segment is another."""
@@ -68,6 +67,3 @@ class Counts:
                         self._size = sum(map(len, self._pending.values()))
                     raise
                 del pending[what, hour]
-            if now // HOUR > self._dropped_at:
-                self._dropped_at = now // HOUR
-                self._store.drop_before(now // HOUR - self._keep)

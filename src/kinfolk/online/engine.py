@@ -53,7 +53,7 @@ class Engine:
         self._d = Deployment(backend, bundle, settings or EngineSettings(), clock)
         self._swaps = Swaps(self._d)
         self._swaps.begin()
-        self._purge = Purge(self._d)
+        self._purge = Purge(self._d, self._swaps.tidy)
         self._work = Work(self._d, self._swaps, self._purge)
 
     @property

@@ -9,7 +9,7 @@ from kinfolk.lookalike.attend import EPSILON
 from kinfolk.online.answers import Cluster, ClusterPart, Clusters, ConflictError, Explanation, NotFoundError
 from kinfolk.online.checks import check_id
 from kinfolk.online.deployment import Deployment
-from kinfolk.online.feed import blend, embedding
+from kinfolk.online.feed import blend, embedding, trail
 
 F64 = NDArray[np.float64]
 
@@ -21,7 +21,7 @@ def explain(d: Deployment, user: str, candidate: str) -> Explanation:
     served = d.served()
     d.live(candidate)
     table, key = served.table(), d.key(user)
-    row = table.row.get(candidate)
+    row = table.place.get(candidate)
     if row is None:
         raise ConflictError(f"candidate {candidate!r} has no seed with an embedding", "post seeds that the model knows")
     vector = embedding(d, served, key)
@@ -29,7 +29,7 @@ def explain(d: Deployment, user: str, candidate: str) -> Explanation:
         raise NotFoundError("the user has no embedding", "PUT the user's features, or check the id")
     mixed = blend(d, served, table, key, vector)
     assert mixed.score is not None  # there is a vector
-    index = table.index.take(np.array([row]))
+    index = table.index.take(table.rows[row : row + 1])
     n = int(index.n_valid[0])
     crowd, sizes = index.centroids[0, :n].astype(np.float64), index.sizes[0, :n]
     x = vector.astype(np.float64)
@@ -51,7 +51,7 @@ def explain(d: Deployment, user: str, candidate: str) -> Explanation:
         alpha_part=alpha,
         beta_part=beta,
         probability=float(served.weights.probability(mixed.score[row : row + 1])[0]),
-        fields=served.space.field_weights(key),
+        fields=served.space.field_weights(key, trail(d, key)),
         clusters=parts,
         nearest=tuple(int(j) for j in nearest),
         weight=float(mixed.weight[row]),

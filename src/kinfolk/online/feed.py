@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinfolk.errors import OptionError
-from kinfolk.lookalike.score import score_pairs, score_user
+from kinfolk.lookalike.score import score_pairs, score_users
 from kinfolk.lookalike.topk import top
 from kinfolk.online.answers import Feed, Ranked, Scored
 from kinfolk.online.checks import check_count, check_id, check_page, check_pctr
@@ -42,19 +42,18 @@ def embedding(d: Deployment, served: Served, key: int) -> F32 | None:
     """E_u float32[h] of a user with their newest clicks, or None: unknown, or forgotten."""
     if served.is_gone(key):
         return None
-    if d.settings.follow_users:
-        items, times = d.backend.seeds.trail(key, d.settings.trail_length)
-        return served.space.embed_live(key, (items, times))
-    vectors, known = served.space.embeddings(np.array([key], np.uint64))
-    return vectors[0] if known[0] else None
+    return served.space.embed_live(key, trail(d, key))
+
+
+def trail(d: Deployment, key: int) -> list[str]:
+    """The user's newest clicks, oldest first; none where the settings do not follow users."""
+    return d.backend.seeds.trail(key, d.settings.trail_length)[0] if d.settings.follow_users else []
 
 
 def scores_of(served: Served, table: Table, vector: F32) -> F32:
     """float32[C], eq. 2, in the table's order."""
-    order, scores = score_user(table.index, vector, served.weights.queries(vector[None])[0])
-    out = np.empty(len(scores), np.float32)
-    out[order] = scores
-    return out
+    scores = score_users(table.index, vector[None], served.weights.queries(vector[None]))
+    return np.asarray(scores[0, table.rows])
 
 
 def blend(d: Deployment, served: Served, table: Table, key: int, vector: F32 | None) -> Blend:
@@ -82,7 +81,7 @@ def feed(d: Deployment, user: str, n: int, offset: int = 0, explain: bool = Fals
     version, table, key = served.index.cursor, served.table(), d.key(user)
     vector = embedding(d, served, key)
     mixed = blend(d, served, table, key, vector)
-    rows = table.by_id[top(mixed.final[table.by_id], offset + n)[offset:]]  # equal ones by id, in every process
+    rows = top(mixed.final, offset + n)[offset:]  # equal ones by id, in every process
     probability = None if mixed.score is None else served.weights.probability(mixed.score[rows])
     items = []
     for at, row in enumerate(rows.tolist()):
@@ -115,12 +114,13 @@ def rank(
     served = d.served()
     table = served.table()
     vector = embedding(d, served, d.key(user))
-    rows = np.array([table.row.get(item, -1) for item, _ in items], np.int64)
+    place = np.array([table.place.get(item, -1) for item, _ in items], np.int64)
     score = np.full(len(items), np.nan, np.float32)
-    there = np.flatnonzero(rows >= 0)
+    there = np.flatnonzero(place >= 0)
     if vector is not None and len(there):
         query = served.weights.queries(vector[None])
-        score[there] = score_pairs(table.index, vector[None], query, np.zeros(len(there), np.int64), rows[there])
+        rows = table.rows[place[there]]
+        score[there] = score_pairs(table.index, vector[None], query, np.zeros(len(rows), np.int64), rows)
     probability = served.weights.probability(score) if explain else score
     out = []
     for i, ((item, _), own) in enumerate(zip(items, pctr, strict=True)):
@@ -128,6 +128,6 @@ def rank(
         if np.isnan(value):
             out.append(Ranked(item, own, None, own))
         else:
-            told = (float(probability[i]), int(table.seeds[rows[i]])) if explain else (None, None)
+            told = (float(probability[i]), int(table.seeds[place[i]])) if explain else (None, None)
             out.append(Ranked(item, own, value, own * (1 + weight * value), *told))
     return sorted(out, key=lambda r: -r.final)  # stable: equal ones stay as they came

@@ -11,6 +11,7 @@ where the user was alone in a cluster, for such a centroid is the user's own emb
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,17 +20,22 @@ from kinfolk.errors import OptionError
 from kinfolk.online.answers import ForgetStatus
 from kinfolk.online.checks import check_id
 from kinfolk.online.deployment import Deployment
-from kinfolk.online.intake import snapshot_now
+from kinfolk.online.intake import no_crowd, snapshot_now
 from kinfolk.online.served import Served
 
 ALIKE = 1e-5  # squared distance, relative to the vector's own, at which a centroid counts as one user's embedding
 
 
 class Purge:
-    """Takes forgotten users out of the stores, and says when nothing of them is left."""
+    """Takes forgotten users out of the stores, and says when nothing of them is left.
 
-    def __init__(self, deployment: Deployment) -> None:
-        self._d = deployment
+    Args:
+        deployment: whose stores.
+        tidy: drops the snapshots of models that nobody serves any more; False while some linger.
+    """
+
+    def __init__(self, deployment: Deployment, tidy: Callable[[int], bool]) -> None:
+        self._d, self._tidy = deployment, tidy
         self._lock = threading.Lock()
         self._pending: dict[int, int] = {}  # key -> generation of the seeds from which on they hold nothing of it
 
@@ -81,8 +87,8 @@ class Purge:
                     self._purge_locked(key, {})
             for key in set(self._pending) - set(waiting):
                 del self._pending[key]
-            if not waiting:
-                return 0
+            if not waiting or not self._tidy(now):
+                return len(waiting)
             oldest = self._oldest_stale(served)
             done = [key for key in waiting if oldest is None or self._pending[key] <= oldest]
             if done:
@@ -122,14 +128,13 @@ class Purge:
         """Cluster anew at once if a centroid is the user's embedding, or where that cannot be told."""
         d = self._d
         old = d.backend.snapshots.latest(candidate, served.model)
-        if old is None or (vector is not None and not alone(old.centroids, old.sizes, vector)):
+        if old is None or not old.seeds_used or (vector is not None and not alone(old.centroids, old.sizes, vector)):
             return
         made = snapshot_now(d, served, candidate, generation)
         if made is not None:
             d.backend.snapshots.publish([made], None)
-        elif candidate in d.roster:  # nobody is left: there is no crowd, and the candidate lives on
-            d.backend.snapshots.retire(candidate)
-            d.backend.snapshots.revive(candidate)
+        else:  # nobody is left: there is no crowd, and the candidate lives on
+            d.backend.snapshots.publish([no_crowd(d, served, candidate, generation)], None)
 
     def _vectors(self, key: int) -> dict[str, NDArray[np.float32]]:
         out = {}

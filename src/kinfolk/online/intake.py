@@ -11,6 +11,7 @@ from kinfolk.errors import DataError
 from kinfolk.online.answers import Accepted, ConflictError, SeedsAccepted
 from kinfolk.online.checks import check_count, check_id, check_ids, check_same, times_of
 from kinfolk.online.clicks import Clicks, user_keys
+from kinfolk.online.crowd import nothing
 from kinfolk.online.deployment import Deployment
 from kinfolk.online.ports import Candidate, Snapshot
 from kinfolk.online.served import Served
@@ -148,6 +149,15 @@ def snapshot_now(d: Deployment, served: Served, candidate: str, generation: int)
         made_at=d.clock(),
         max_sample=d.settings.max_sample_now,
     )
+
+
+def no_crowd(d: Deployment, served: Served, candidate: str, generation: int) -> Snapshot:
+    """What takes the place of a crowd of which nobody is left."""
+    config = served.weights.config
+    return nothing(
+        candidate, served.model, 1 if config.pooling == "average" else config.k, config.h,
+        seen=0, generation=generation, made_at=d.clock(),
+    )  # fmt: skip
 
 
 def first_snapshots(d: Deployment, served: Served, part: Clicks, known: NDArray[np.bool_], generation: int) -> None:

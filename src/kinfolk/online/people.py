@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from kinfolk.errors import DataError
 from kinfolk.online.answers import ConflictError, NotFoundError, UserView
 from kinfolk.online.checks import check_count, check_id, check_ids
 from kinfolk.online.deployment import Deployment
 from kinfolk.online.ports import UserRecord
-
-HISTORY = "history"  # the name under which a put history is kept beside the features
+from kinfolk.online.space import HISTORY
 
 
 def put_user(d: Deployment, user: str, features: Mapping[str, object], history: Sequence[str], now: int) -> UserView:
@@ -24,7 +24,9 @@ def put_user(d: Deployment, user: str, features: Mapping[str, object], history: 
     key = d.key(user)
     if served.is_gone(key):
         raise ConflictError("the user asked to be forgotten", "an admin can take that back with recall")
-    record = UserRecord(key, user, dict(features), now)
+    if history and HISTORY in features:
+        raise DataError(f"a history is given twice, once among the features as {HISTORY!r}", "give it once")
+    record = UserRecord(key, user, {**features, HISTORY: list(history)} if history else dict(features), now)
     served.space.check(record)
     d.backend.users.put([record])
     return get_user(d, user)

@@ -28,23 +28,23 @@ U64 = NDArray[np.uint64]
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """The live candidates that can be scored, as of one moment.
+    """The live candidates that can be scored, as of one moment, sorted by id.
 
     Args:
         ids: tuple of C outside ids.
-        row: id -> position.
-        index: C candidates.
-        seeds: int64[C] seeds that each snapshot rests on.
+        place: id -> position.
+        index: crowds; some rows may not count any more.
+        rows: int64[C], the row of each in `index`.
+        seeds: int64[C] seeds that each crowd rests on.
         weight: float64[C] n / (n + n0).
-        by_id: int64[C] positions, sorted by id.
     """
 
     ids: tuple[str, ...]
-    row: dict[str, int]
+    place: dict[str, int]
     index: Index
+    rows: NDArray[np.int64]
     seeds: NDArray[np.int64]
     weight: NDArray[np.float64]
-    by_id: NDArray[np.int64]
 
 
 class Served:
@@ -63,14 +63,14 @@ class Served:
     ) -> None:
         self._backend, self._settings, self._roster = backend, settings, roster
         self.bundle, self.model = bundle, bundle.version
-        self.space = Space.open(bundle, secret)
+        self.space = Space.open(bundle, secret, seed=settings.seed)
         self.index = LiveIndex(bundle.weights, bundle.version)
         self._users_lock, self._index_lock, self._table_lock = threading.Lock(), threading.Lock(), threading.Lock()
         self._users_version = 0
         self._segments: dict[int, str] = {}
         self.gone: U64 = np.zeros(0, np.uint64)  # keys of forgotten users, sorted; replaced, never changed
         self._gone: set[int] = set()
-        self._table: tuple[object, int, Table] | None = None
+        self._table: tuple[object, int, Table] | None = None  # with what it was made from
 
     @property
     def weights(self) -> Weights:
@@ -131,28 +131,23 @@ class Served:
 
     def table(self) -> Table:
         """The live candidates that can be scored now."""
-        ids, index = self.index.table()
-        changes = self._roster.changes
+        now, changes = self.index.now(), self._roster.changes
         held = self._table
-        if held is not None and held[0] is ids and held[1] == changes:
+        if held is not None and held[0] is now and held[1] == changes:
             return held[2]
         with self._table_lock:
             held = self._table
-            if held is not None and held[0] is ids and held[1] == changes:
+            if held is not None and held[0] is now and held[1] == changes:
                 return held[2]
-            roster = self._roster
-            rows = [i for i, c in enumerate(ids) if c in roster]
-            if len(rows) < len(ids):
-                index = index.take(np.array(rows, np.int64))
-            live = tuple(ids[i] for i in rows)
-            seeds = np.array([self.index.snapshot(c).seeds_used for c in live], np.int64)
-            if held is not None and held[2].ids == live:
-                live, row, by_id = held[2].ids, held[2].row, held[2].by_id  # as most often: the crowds changed alone
+            ids = tuple(sorted(c for c in now.place if c in self._roster))
+            if held is not None and held[2].ids == ids:
+                ids, place = held[2].ids, held[2].place  # as most often: the crowds changed alone
             else:
-                row = {c: i for i, c in enumerate(live)}
-                by_id = np.array(sorted(range(len(live)), key=live.__getitem__), np.int64)
-            table = Table(live, row, index, seeds, blend_weight(seeds, self._settings.blend_n0), by_id)
-            self._table = (ids, changes, table)
+                place = {c: i for i, c in enumerate(ids)}
+            rows = np.fromiter((now.place[c] for c in ids), np.int64, len(ids))
+            seeds = now.seeds[rows]
+            table = Table(ids, place, now.index, rows, seeds, blend_weight(seeds, self._settings.blend_n0))
+            self._table = (now, changes, table)
             return table
 
     def snapshot(self, candidate: str) -> Snapshot | None:

@@ -8,7 +8,7 @@ from kinfolk.errors import DataError
 from kinfolk.online.answers import CandidateView, NotFoundError
 from kinfolk.online.checks import check_count, check_id, check_ids, check_page
 from kinfolk.online.deployment import Deployment
-from kinfolk.online.intake import snapshots_now
+from kinfolk.online.intake import no_crowd, snapshots_now
 from kinfolk.online.ports import Candidate, Json
 from kinfolk.online.served import Served
 
@@ -26,6 +26,9 @@ def put(d: Deployment, id: str, meta: Json, expires_at: int | None) -> Candidate
     if old is not None and old.retired_at is not None:
         d.backend.seeds.drop(id)  # in case its retirement was cut short
         d.backend.snapshots.revive(id)
+        generation = d.backend.seeds.generation()
+        none = [no_crowd(d, model, id, generation) for model in d.models()]
+        d.backend.snapshots.publish(none, None)  # for processes that have not seen it retire
     lives = old is not None and old.retired_at is None
     d.backend.candidates.put([Candidate(id, old.created_at if old and lives else now, expires_at, None, dict(meta))])
     d.roster.catch_up()

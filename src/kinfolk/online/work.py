@@ -13,7 +13,7 @@ from kinfolk.online import audiences
 from kinfolk.online.deployment import Deployment
 from kinfolk.online.forget import Purge
 from kinfolk.online.refresher import Refresher
-from kinfolk.online.swap import Swaps, rebuild
+from kinfolk.online.swap import Swaps
 
 _log = logging.getLogger("kinfolk.online")
 
@@ -24,13 +24,11 @@ class Work:
     def __init__(self, deployment: Deployment, swaps: Swaps, purge: Purge) -> None:
         self._d, self._swaps, self._purge = deployment, swaps, purge
         self.name = f"worker-{secrets.token_hex(6)}"
-        self.refresher = Refresher(
-            deployment.backend, lambda: deployment.served().space, deployment.settings, deployment.clock
-        )
+        d = deployment
+        self.refresher = Refresher(d.backend, lambda: d.served().space, d.settings, d.clock)
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self._counted: Counter[str] = Counter()
-        self._purged_at: int | None = None
         self._pending = 0
 
     def start(self) -> None:
@@ -41,30 +39,27 @@ class Work:
         loops: dict[str, Callable[[], bool]] = {"keep": self.keep}
         if self._d.settings.work_audiences:
             loops["audiences"] = self.audience
-        if self._d.settings.refresh:
-            loops["refresh"] = self.refresh
         for name, turn in loops.items():
             thread = threading.Thread(target=self._loop, args=(name, turn), name=f"kinfolk-{name}", daemon=True)
             self._threads.append(thread)
             thread.start()
+        if self._d.settings.refresh:
+            self.refresher.start()
 
     def stop(self) -> None:
         """Stop the threads once they have finished their turn; hand the lease over, write what was counted."""
         self._stopping.set()
+        self.refresher.halt()
         for thread in self._threads:
             thread.join()
         self._threads.clear()
         self._swaps.stop()
-        self.refresher.release()
+        self.refresher.stop()
         self._d.counts.flush(self._d.clock())
 
-    def refresh(self) -> bool:
-        """One turn as refresher, if elected; True if there may be more to do at once."""
-        before = self._d.model
-        done = self.refresher.run_once()
-        if self._d.model is not before:  # switched meanwhile: what was clustered in the old space is missing in the new
-            rebuild(self._d, self._d.model, beside=before)
-        return bool(done)
+    def refresh(self) -> int:
+        """One turn as refresher, if elected and due; how many crowds were published."""
+        return self.refresher.run_once()
 
     def audience(self) -> bool:
         """Work on one audience; False if none waited."""
@@ -76,8 +71,8 @@ class Work:
         d.served()
         self._swaps.notice()
         d.counts.flush(now)
-        if self._swaps.tidy(now):
-            self._pending = self._purge.step(now)
+        self._swaps.tidy(now)
+        self._pending = self._purge.step(now)
         return False
 
     def ready(self) -> tuple[bool, str]:
@@ -94,7 +89,8 @@ class Work:
 
         `candidates` (live), `scorable`, `stale` (seeds changed since their snapshot), `seeds`, `store_bytes`, `users`
         (with an embedding), `forgotten`, `forgotten_pending`, `refresh_age_ms` (of the oldest stale crowd),
-        `swap_failed` (1: another process serves a model that this one cannot open), `errors_<loop>`.
+        `swap_failed` (1: another process serves a model that this one cannot open), `errors_<loop>`, and
+        `refresher_<name>`, the refresher's own numbers.
         """
         d = self._d
         served, table = d.model, d.model.table()
@@ -102,6 +98,7 @@ class Work:
         dirty = [s for s in (served.snapshot(c) for c in d.backend.seeds.dirty()) if s is not None]
         oldest = min((s.made_at for s in dirty), default=d.clock())
         return {
+            **{f"refresher_{name}": value for name, value in self.refresher.stats().items()},
             "candidates": len(d.roster),
             "scorable": len(table.ids),
             "stale": len(dirty),
@@ -112,7 +109,7 @@ class Work:
             "forgotten_pending": self._pending,
             "refresh_age_ms": max(0, d.clock() - oldest),
             "swap_failed": float(self._swaps.failed is not None),
-            **{f"errors_{name}": self._counted[name] for name in ("keep", "audiences", "refresh")},
+            **{f"errors_{name}": self._counted[name] for name in ("keep", "audiences")},
         }
 
     def _loop(self, name: str, turn: Callable[[], bool]) -> None:
