@@ -21,6 +21,12 @@ COMMANDS: dict[str, str] = {
     "evaluate": "Compare a model with what else you might use, under a fair protocol.",
     "expand": "Find the users most like a list of seed users.",
     "export": "Write the users' embeddings to a parquet file.",
+    "serve": "Serve a bundle over HTTP: clicks in; feeds and audiences out.",
+    "refresh": "Cluster changed candidates in a process of its own.",
+    "keys": "Make, list and revoke API keys.",
+    "replay": "Play a log's clicks into a running server.",
+    "backup": "Write a SQLite store into one file, while it serves.",
+    "restore": "Put a backup in the place of a SQLite store.",
     "demo": "Run the main job end to end on a synthetic or a real log.",
 }
 

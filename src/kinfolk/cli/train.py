@@ -43,6 +43,10 @@ def train(
         Path | None,
         typer.Option(help="File with one item id a line: removed from everything the model sees.", metavar="FILE"),
     ] = None,
+    exclude: Annotated[
+        Path | None,
+        typer.Option(help="File with one user id a line: left out of training and of the bundle.", metavar="FILE"),
+    ] = None,
     preset: Annotated[str, typer.Option(help="kinfolk: what measures best; paper: exactly RALM as published.")] = (
         "kinfolk"
     ),
@@ -67,7 +71,8 @@ def train(
         on_unknown=on_unknown, real_times=real_times, cache=cache, paper_cleaning=paper_cleaning,
     )  # fmt: skip
     end = moment(until)
-    held = _lines(hold_out_items)
+    held = _lines(hold_out_items, "item")
+    without = _lines(exclude, "user")
 
     from rich.console import Console
 
@@ -82,6 +87,10 @@ def train(
     console = Console(stderr=True)
     with console.status("reading the log"):
         log = source.load(seed=seed)
+        if without:
+            from kinfolk.cli.exclude import leave_out
+
+            log = leave_out(log, without)
     with step_progress(console, "training") as progress:
         bundle = run(
             log,
@@ -101,12 +110,12 @@ def train(
     )
 
 
-def _lines(file: Path | None) -> tuple[str, ...]:
+def _lines(file: Path | None, what: str) -> tuple[str, ...]:
     if file is None:
         return ()
     from kinfolk.cli.ids import read_ids
 
-    return tuple(dict.fromkeys(read_ids(file, what="item")))
+    return tuple(dict.fromkeys(read_ids(file, what=what)))
 
 
 def _check_device(name: str) -> None:

@@ -16,6 +16,7 @@ from kinfolk.serve.context import PROBLEMS, Context
 from kinfolk.serve.limits import LimitBody, SlashInIds
 from kinfolk.serve.metrics import Metrics
 from kinfolk.serve.routes import admin, audiences, candidates, clicks, health, questions, users
+from kinfolk.serve.routes import keys as api_keys
 from kinfolk.serve.watch import Watch
 from kinfolk.settings import Settings
 
@@ -59,7 +60,7 @@ def create_app(engine: Engine, keys: KeyStore, settings: Settings, clock: Callab
         separate_input_output_schemas=False,
     )
     app.state.context = context
-    for part in (clicks, questions, candidates, audiences, users, admin):
+    for part in (clicks, questions, candidates, audiences, users, admin, api_keys):
         app.include_router(part.routes(context), responses=PROBLEMS)
     app.include_router(health.routes(context), responses={code: PROBLEMS[code] for code in (401, 403, 422, 429)})
     problems.install(app)

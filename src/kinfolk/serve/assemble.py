@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from kinfolk.errors import OptionError
 from kinfolk.online.options import EngineSettings
 from kinfolk.online.ports import Backend, StoreOptions
+from kinfolk.online.stores.open import REDIS, open_backend
 from kinfolk.settings import Settings, without_password
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ def open_store(settings: Settings) -> Backend:
         OptionError: no such kind of store.
         StoreError: it cannot be opened.
     """
-    from kinfolk.online.stores.open import open_backend
 
     options = StoreOptions(
         max_seeds=settings.max_seeds, remember_ms=round(_MS * settings.remember), trail_length=settings.trail_length
@@ -41,7 +41,7 @@ def check_store(settings: Settings, *, processes: int) -> None:
 
 def is_shared(store: str) -> bool:
     """Whether several processes may use a store, by its URL."""
-    return store.partition(":")[0] in ("redis", "rediss", "valkey", "valkeys")
+    return store.startswith(REDIS)
 
 
 def engine_settings(settings: Settings) -> EngineSettings:
@@ -82,3 +82,9 @@ def make_engine(settings: Settings, backend: Backend) -> Engine:
 
 UPLOADED = 1_000_000
 """Ids of one uploaded file."""
+
+
+def sqlite_only(settings: Settings, what: str, instead: str) -> None:
+    """Raises OptionError for a store that `backup` and `restore` cannot reach; `instead` is what to do then."""
+    if not settings.store.startswith("sqlite:"):
+        raise OptionError(f"{what} is for SQLite, the store is {without_password(settings.store)}", instead)

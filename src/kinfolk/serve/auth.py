@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from kinfolk.errors import OptionError
+from kinfolk.online.answers import ConflictError
 from kinfolk.online.ports import Key, KeyStore, Role
 from kinfolk.serve.problems import KeyMissingError, RateError, RoleError
 
@@ -31,6 +32,34 @@ def new_key() -> str:
 def digest_of(key: str) -> str:
     """Hex SHA-256: a key is random and long, so no slow hash is needed."""
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def make_key(keys: KeyStore, name: str, role: Role, *, now: int, per_second: float = 0.0) -> tuple[str, Key]:
+    """A new key, stored by its hash; the text is returned and kept nowhere.
+
+    Args:
+        keys: the store.
+        name: of the key, for people; one that no other key has.
+        role: what it may do.
+        now: ms.
+        per_second: requests it may send, 0 for any number.
+
+    Raises:
+        OptionError: a name, role or rate that is none.
+        ConflictError: another key has that name.
+    """
+    if not 0 < len(name) <= _LONGEST or not name.isprintable():
+        raise OptionError("the name of the key cannot be used", f"give 1 to {_LONGEST} printable characters")
+    if role not in RANK:
+        raise OptionError(f"the role is {role!r}", f"choose one of {', '.join(RANK)}")
+    if not 0 <= per_second < math.inf:
+        raise OptionError(f"per_second is {per_second}", "give a number, 0 for no limit")
+    if any(key.name == name for key in keys.list()):
+        raise ConflictError(f"a key is called {name!r} already", "revoke it first, or choose another name")
+    text = new_key()
+    key = Key(digest_of(text), name, role, now, per_second)
+    keys.put(key)
+    return text, key
 
 
 def is_loopback(host: str) -> bool:
@@ -105,7 +134,7 @@ class Guard:
     def __init__(
         self, keys: KeyStore, clock: Callable[[], int], *, auth: bool, rate_limit: float = 0.0, share: float = 1.0
     ) -> None:
-        self._keys, self._clock, self._auth, self._rate = keys, clock, auth, rate_limit
+        self.keys, self._clock, self._auth, self._rate = keys, clock, auth, rate_limit
         self._known: OrderedDict[str, tuple[Key | None, int]] = OrderedDict()
         self._lock = threading.Lock()
         self._buckets = Buckets(clock, share)
@@ -138,13 +167,18 @@ class Guard:
         entry = self._known.get(digest_of(key))
         return entry is not None and self._clock() - entry[1] < _REMEMBERED_MS
 
+    def forget_known(self) -> None:
+        """Ask the store again from now on."""
+        with self._lock:
+            self._known.clear()
+
     def _find(self, digest: str) -> Key | None:
         now = self._clock()
         with self._lock:
             entry = self._known.get(digest)
         if entry is not None and 0 <= now - entry[1] < _REMEMBERED_MS:
             return entry[0]
-        found = self._keys.find(digest)
+        found = self.keys.find(digest)
         with self._lock:
             self._known[digest] = (found, now)
             self._known.move_to_end(digest)

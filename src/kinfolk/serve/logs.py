@@ -48,11 +48,12 @@ def configure(level: Level = "info", form: Format = "json", stream: TextIO | Non
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(_LEVELS[level])
+    root.setLevel(max(_LEVELS[level], logging.WARNING))  # what libraries tell below that may quote anything
+    logging.getLogger("kinfolk").setLevel(_LEVELS[level])
     for name in ("uvicorn", "uvicorn.error", "uvicorn.asgi"):
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True
-    logging.getLogger("uvicorn.error").setLevel(max(_LEVELS[level], logging.WARNING))
+    logging.getLogger("uvicorn.error").setLevel(logging.NOTSET)
     access = logging.getLogger("uvicorn.access")  # it would log paths
     access.handlers.clear()
     access.propagate, access.disabled = False, True
@@ -75,9 +76,10 @@ def places_of_exception(_: Any, __: str, event: MutableMapping[str, Any]) -> Mut
 
 
 def describe(error: BaseException) -> dict[str, object]:
-    """Class and places of an exception and of what caused it, without what it said."""
-    frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
-    shown = [f"{_short(f.filename)}:{f.lineno} {f.name}" for f in frames]
+    """Class of an exception and of what caused it, and places in the code, libraries' left out; not what it said."""
+    every = traceback.extract_tb(error.__traceback__)
+    frames = [f for f in every[:-1] if "site-packages" not in f.filename] + every[-1:]
+    shown = [f"{_short(f.filename)}:{f.lineno} {f.name}" for f in frames[-_FRAMES:]]
     cause = error.__cause__ or error.__context__
     out: dict[str, object] = {"error": type(error).__name__, "at": shown}
     return out if cause is None else {**out, "cause": type(cause).__name__}

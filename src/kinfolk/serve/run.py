@@ -152,3 +152,31 @@ def _follow(parent: int, server: Server) -> None:
     while os.read(parent, 1024):
         pass
     server.should_exit = True
+
+
+def refresh_alone(settings: Settings) -> None:
+    """Refresh, make audiences and purge without answering, until SIGTERM or SIGINT.
+
+    Raises:
+        OptionError: a store that only one process may use.
+        BundleError, StoreError: as `make_engine` and `open_store`.
+    """
+    check_store(settings, processes=2)
+    logs.configure(settings.log_level, settings.log_format)
+    log = logs.logger()
+    stop = threading.Event()
+    old = {n: signal.signal(n, lambda *_: stop.set()) for n in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        with closing(open_store(settings)) as backend:
+            engine = make_engine(settings, backend)
+            try:
+                engine.start()
+                log.info("refreshing", store=without_password(settings.store), every=settings.refresh_every)
+                stop.wait()
+            finally:
+                log.info("stopping")
+                engine.stop()
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+    log.info("stopped")

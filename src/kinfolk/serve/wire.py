@@ -106,3 +106,11 @@ class BundleIn(Asked):
     """path: of a folder on the server, below its bundle_root."""
 
     path: str = Field(min_length=1, max_length=4096, examples=["bundles/monday"])
+
+
+class KeyIn(Asked):
+    """per_second: requests it may send, 0 for any number."""
+
+    name: Id
+    role: Literal["reader", "writer", "admin"]
+    per_second: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] = 0.0

@@ -261,3 +261,24 @@ class Ready(BaseModel):
 
     ready: bool
     reason: str
+
+
+class KeyOut(Told):
+    """An API key, without the key."""
+
+    name: str
+    role: Literal["reader", "writer", "admin"]
+    created_at: int
+    per_second: float
+
+
+class KeyMade(KeyOut):
+    """key: the key itself, shown this once."""
+
+    key: str
+
+
+class KeyList(BaseModel):
+    """By name."""
+
+    keys: list[KeyOut]

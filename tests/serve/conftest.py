@@ -1,11 +1,21 @@
-"""An engine of plain dicts with the same methods: answers of the right form at once, and what it was called with."""
+"""Apps without sockets: over an engine of plain dicts with the engine's methods, called through ASGI."""
 
-from dataclasses import replace
+import io
+import os
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+
+import pytest
+from starlette.testclient import TestClient
 
 from kinfolk.errors import DataError, TooFewSeedsError
 from kinfolk.online import answers
 from kinfolk.online.answers import NotFoundError
 from kinfolk.online.ports import Key
+from kinfolk.serve import logs
+from kinfolk.serve.app import create_app
+from kinfolk.serve.auth import make_key
+from kinfolk.settings import load
 
 NOW = 1_700_000_000_000
 
@@ -175,3 +185,83 @@ class FakeEngine:
         self.swapped.append(path)
         self.model = "m2"
         return self.model
+
+
+@dataclass
+class Hands:
+    """A clock turned by hand."""
+
+    now: int = NOW
+
+    def __call__(self) -> int:
+        return self.now
+
+
+@dataclass
+class Served:
+    """An app, what it is made of, and a client without a key."""
+
+    app: object
+    engine: FakeEngine
+    keys: FakeKeys
+    clock: Hands
+    client: TestClient
+
+    def key(self, role="admin", name=None, per_second=0.0):
+        """Headers with a new key."""
+        name = name or f"{role}{len(self.keys.keys)}"
+        text, _ = make_key(self.keys, name, role, now=NOW, per_second=per_second)
+        return {"X-API-Key": text}
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch):
+    """Settings come from the test alone."""
+    for name in [n for n in os.environ if n.startswith("KINFOLK_") and n not in ("KINFOLK_FULL", "KINFOLK_SHARED")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def quiet():
+    """No log on the screen."""
+    logs.configure("error", stream=io.StringIO())
+
+
+@contextmanager
+def apps():
+    """What makes apps over the fake engine, with the settings it is given."""
+    with ExitStack() as stack:
+
+        def make(**flags) -> Served:
+            engine, keys, clock = FakeEngine(), FakeKeys(), Hands()
+            app = create_app(engine, keys, load({"auth": False, **flags}), clock)
+            client = stack.enter_context(TestClient(app, raise_server_exceptions=False))
+            return Served(app, engine, keys, clock, client)
+
+        yield make
+
+
+@pytest.fixture
+def serve():
+    """`serve(auth=True, ...)`: an app over the fake engine with these settings."""
+    with apps() as make:
+        yield make
+
+
+@pytest.fixture(scope="session")
+def shared_apps():
+    """As `serve`, but apps of equal settings are one, as new for each test: `shared_apps(auth=True, ...)`."""
+    made = {}
+    with apps() as make:
+
+        def again(**flags) -> Served:
+            served = made.setdefault(tuple(sorted(flags.items())), None) or make(**flags)
+            made[tuple(sorted(flags.items()))] = served
+            served.engine.__init__()
+            served.keys.__init__()
+            served.clock.now = NOW
+            served.app.state.context._was_ready = False
+            served.app.state.context.guard.forget_known()
+            return served
+
+        yield again

@@ -1,0 +1,82 @@
+"""Bodies, lists, pages and uploads beyond their limits; ids with slashes."""
+
+import pytest
+
+
+@pytest.fixture
+def served(shared_apps):
+    return shared_apps(
+        max_body_bytes=2_000, max_upload_bytes=4_000, max_clicks=5, max_list=3, max_page=10, max_rank_items=2
+    )
+
+
+CLICK = b'{"user": "u", "candidate": "a"}'
+
+
+def test_a_body_at_the_limit_passes_and_one_beyond_does_not(served):
+    fits = CLICK + b" " * (2_000 - len(CLICK))
+    assert served.client.post("/v1/clicks", content=fits).status_code == 200
+    refused = served.client.post("/v1/clicks", content=fits + b" ")
+    assert refused.status_code == 413
+    assert "2000 bytes" in refused.json()["problem"]
+    assert len(served.engine.clicks) == 1
+
+
+@pytest.mark.parametrize("path", ["/v1/clicks", "/v1/rank", "/v1/audiences"])
+def test_a_body_that_does_not_announce_its_length_is_counted(served, path):
+    def chunks():
+        yield CLICK
+        for _ in range(100):
+            yield b" " * 100
+
+    headers = {"content-type": "application/json"}
+    answer = served.client.post(path, content=chunks(), headers=headers)
+    assert answer.status_code == 413
+    assert not served.engine.clicks
+
+
+def test_an_upload_has_a_limit_of_its_own(served):
+    path = "/v1/candidates/a/seeds/upload"
+    ids = b"".join(b"u%04d\n" % n for n in range(500))  # 3,000 bytes
+    assert served.client.post(path, files={"file": ("seeds.txt", ids)}).json()["accepted"] == 500
+    assert served.client.post(path, files={"file": ("seeds.txt", 2 * ids)}).status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/v1/clicks", [{"user": "u", "candidate": "a"}] * 6),
+        ("POST", "/v1/impressions", [{"user": "u", "candidate": "a"}] * 6),
+        ("POST", "/v1/candidates/a/seeds", {"users": ["u"] * 4}),
+        ("POST", "/v1/rank", {"user": "u", "items": [{"id": "a", "pctr": 0.1}] * 3}),
+        ("POST", "/v1/audiences", {"seeds": ["u"] * 4, "size": 1}),
+        ("POST", "/v1/audiences/estimate", {"seeds": ["u"], "exclude": ["u"] * 4, "size": 1}),
+    ],
+)
+def test_long_lists_are_refused(served, method, path, body):
+    answer = served.client.request(method, path, json=body)
+    assert answer.status_code == 413
+    assert "at most" in answer.json()["problem"]
+
+
+@pytest.mark.parametrize("path", ["/v1/candidates?limit=11", "/v1/audiences?limit=11", "/v1/users/u/candidates?n=11"])
+def test_long_pages_are_refused(served, path):
+    assert served.client.get(path).status_code == 422
+    assert served.client.get(path.replace("11", "10")).status_code == 200
+
+
+@pytest.mark.parametrize("id", ["a/b", "https://x.org/a?b=c#d", "/", "ä ö", "+", "..", "a.b"])
+def test_ids_in_paths_may_be_anything(served, id):
+    from urllib.parse import quote
+
+    path = f"/v1/candidates/{quote(id, safe='')}".replace("/..", "/%2E%2E")
+    assert served.client.put(path, json={"meta": {"x": 1}}).json()["id"] == id
+    assert served.client.get(path).json()["id"] == id
+    assert list(served.engine.candidates) == [id]
+    assert served.client.delete(path).json()["retired"] == id
+
+
+def test_a_path_cannot_smuggle_in_what_stands_for_a_slash(served):
+    answer = served.client.put("/v1/candidates/a%1Fb", json={})
+    assert answer.status_code in (200, 422)
+    assert "a\x1fb" not in served.engine.candidates
