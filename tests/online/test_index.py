@@ -1,0 +1,260 @@
+"""The index against a plain dict, scores against an index built in one go, and readers beside a writer."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kinfolk.lookalike.config import LookalikeConfig
+from kinfolk.lookalike.score import score_users
+from kinfolk.lookalike.weights import Snapshot as Crowds
+from kinfolk.lookalike.weights import Weights
+from kinfolk.online.index import LiveIndex
+from kinfolk.online.ports import Changes, Snapshot, StoreError
+
+K, H = 3, 4
+CONFIG = LookalikeConfig(m=H, h=H, k=K, attention_size=2)
+
+
+def _weights() -> Weights:
+    rng = np.random.default_rng(0)
+    shapes = {
+        "layer_weight": (H, H), "layer_bias": (H,), "local": (H, H), "log_temperature": (), "global_inner": (2, H),
+        "global_outer": (1, 2), "log_scale": (), "bias": (),
+    }  # fmt: skip
+    return Weights(CONFIG, {n: np.asarray(rng.normal(size=s), np.float32) for n, s in shapes.items()})
+
+
+WEIGHTS = _weights()
+
+
+def snap(candidate: str, number: int, generation: int = 1, used: int = 5, **changes: object) -> Snapshot:
+    """A crowd whose every value is drawn from its number."""
+    rng = np.random.default_rng(number)
+    valid = min(used, 1 + number % K)
+    sizes = np.where(np.arange(K) < valid, rng.integers(1, 9, K), 0).astype(np.float32)
+    centroids = np.where(sizes[:, None] > 0, rng.normal(size=(K, H)), 0).astype(np.float32)
+    made = Snapshot(
+        candidate, "m1", number, used, used, generation, centroids, sizes, rng.normal(size=H).astype(np.float32)
+    )
+    return replace(made, **changes)
+
+
+def at_once(snapshots: list[Snapshot]) -> np.ndarray:
+    """Scores of some users, from an index built of these crowds alone: float32[U, C]."""
+    crowds = Crowds(
+        np.stack([s.centroids for s in snapshots]),
+        np.stack([s.sizes for s in snapshots]),
+        np.stack([s.global_embedding for s in snapshots]),
+        np.array([s.seeds_used for s in snapshots]),
+    )
+    return score_users(WEIGHTS.index(crowds), USERS, WEIGHTS.queries(USERS))
+
+
+USERS = np.random.default_rng(1).normal(size=(3, H)).astype(np.float32)
+
+
+def same(a: Snapshot | None, b: Snapshot | None) -> bool:
+    if a is None or b is None:
+        return a is b
+    arrays = ("centroids", "sizes", "global_embedding")
+    plain = ("candidate", "model", "made_at", "seeds_seen", "seeds_used", "generation", "inertia")
+    return all(np.array_equal(getattr(a, n), getattr(b, n)) for n in arrays) and all(
+        getattr(a, n) == getattr(b, n) for n in plain
+    )
+
+
+def check(live: LiveIndex, want: dict[str, Snapshot]) -> None:
+    table = live.now()
+    ids, index = live.table()
+    assert len(ids) == len(index) == len(table.seeds)
+    assert {i for i in ids if i} == set(want) == set(table.place)
+    assert [ids[row] for row in table.live] == [i for i in ids if i]
+    assert len(live) == len(want)
+    for c, s in want.items():
+        assert c in live
+        assert same(live.snapshot(c), s)
+        assert table.seeds[table.place[c]] == s.seeds_used
+    if want:
+        scores = score_users(index, USERS, WEIGHTS.queries(USERS))
+        names = list(want)
+        assert np.array_equal(scores[:, [table.place[c] for c in names]], at_once([want[c] for c in names]))
+
+
+STEP = st.one_of(
+    st.tuples(
+        st.just("apply"), st.lists(st.tuples(st.integers(0, 9), st.integers(0, 99), st.integers(1, 6)), max_size=8)
+    ),
+    st.tuples(st.just("empty"), st.integers(0, 9)),
+    st.tuples(st.just("retire"), st.lists(st.integers(0, 9), max_size=3)),
+    st.tuples(st.just("both"), st.integers(0, 9)),
+)
+
+
+@given(steps=st.lists(STEP, max_size=25))
+@settings(deadline=None)
+def test_against_a_plain_dict(steps):
+    live, want, cursor = LiveIndex(WEIGHTS, "m1"), {}, 0
+    for what, told in steps:
+        cursor += 1
+        if what == "apply":
+            given_ = [snap(f"c{c}", number, generation) for c, number, generation in told]
+            given_ = list({s.candidate: s for s in given_}.values())
+            live.apply(Changes(given_, [], cursor))
+            for s in given_:
+                old = want.get(s.candidate)
+                if old is None or (s.generation, s.made_at) >= (old.generation, old.made_at):
+                    want[s.candidate] = s
+        elif what == "empty":
+            nobody = snap(f"c{told}", 0, generation=10**6, seeds_used=0)
+            live.apply(Changes([nobody], [], cursor))
+            want.pop(f"c{told}", None)
+        elif what == "retire":
+            assert live.retire([f"c{c}" for c in told]) == any(f"c{c}" in want for c in told)
+            for c in told:
+                want.pop(f"c{c}", None)
+            cursor -= 1
+        else:  # retired and brought back between two reads
+            again = snap(f"c{told}", 7, generation=1)
+            live.apply(Changes([again], [f"c{told}"], cursor))
+            want[f"c{told}"] = again
+        check(live, want)
+        assert live.cursor == cursor
+
+
+def test_a_table_once_handed_out_stays_as_it_was():
+    live = LiveIndex(WEIGHTS, "m1")
+    held = []
+    for round_ in range(1, 300):
+        live.apply(
+            Changes([snap(f"c{round_ % 40}", round_, round_)], [f"c{(round_ * 7) % 40}"] * (round_ % 3 == 0), round_)
+        )
+        table = live.now()
+        ids, index = live.table()
+        if round_ % 10 == 0:
+            held.append(
+                (table, ids, index, [a.copy() for a in (index.centroids, index.bias, index.gram)], dict(table.place))
+            )
+    for table, ids, index, arrays, place in held:
+        assert dict(table.place) == place
+        assert table.ids is ids
+        for then, now in zip(arrays, (index.centroids, index.bias, index.gram), strict=True):
+            assert np.array_equal(then, now)
+
+
+def test_the_table_is_the_same_object_until_something_changes():
+    live = LiveIndex(WEIGHTS, "m1")
+    assert live.table() == ((), live.table()[1])
+    assert live.apply(Changes([snap("a", 1)], [], 1))
+    ids, index = live.table()
+    assert not live.apply(Changes([], ["nobody"], 2))
+    assert not live.apply(Changes([snap("a", 0, generation=0)], [], 3))
+    assert not live.retire(["nobody"])
+    assert live.table()[0] is ids
+    assert live.table()[1] is index
+    assert live.cursor == 3
+
+
+def test_one_more_candidate_copies_nothing_of_the_others():
+    live = LiveIndex(WEIGHTS, "m1")
+    live.apply(Changes([snap(f"c{i}", i) for i in range(1000)], [], 1))
+    _, before = live.table()
+    for i in range(100):
+        live.apply(Changes([snap(f"d{i}", i)], [], 2 + i))
+    assert np.shares_memory(live.table()[1].centroids, before.centroids)
+    assert np.shares_memory(live.table()[1].gram, before.gram)
+
+
+def test_rows_left_behind_do_not_pile_up():
+    live = LiveIndex(WEIGHTS, "m1")
+    for i in range(1500):
+        live.apply(Changes([snap(f"c{i % 100}", i, i)], [], i))
+    assert len(live.table()[0]) <= 100 + 1 + max(64, 26)
+    assert len(live.now().facts) == len(live.table()[0])
+
+
+def test_what_another_thread_has_overtaken_is_passed_over():
+    live = LiveIndex(WEIGHTS, "m1")
+    live.apply(Changes([snap("a", 1, 5)], [], 7))
+    assert not live.apply(Changes([snap("b", 1, 1)], ["a"], 6))
+    check(live, {"a": snap("a", 1, 5)})
+    assert live.cursor == 7
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"model": "m2"}, "snapshot of model m2 beside an index of model m1"),
+        ({"centroids": np.zeros((K + 1, H), np.float32)}, r"centroids \(4, 4\), expected \(3, 4\)"),
+    ],
+)
+def test_a_snapshot_of_another_space_is_refused_whole(changes, said):
+    live = LiveIndex(WEIGHTS, "m1")
+    with pytest.raises(StoreError, match=said) as caught:
+        live.apply(Changes([snap("good", 1), snap("bad", 2, **changes)], [], 4))
+    assert "cluster its seeds anew" in caught.value.remedy
+    check(live, {})
+    assert live.cursor == 0
+
+
+def test_candidates_leave_when_their_time_has_come():
+    live = LiveIndex(WEIGHTS, "m1")
+    live.apply(Changes([snap(c, 1) for c in "abcd"], [], 1))
+    for c, at in {"a": 10, "b": 20, "c": 10, "e": 15}.items():
+        live.expire_at(c, at)
+    live.expire_at("c", None)
+    assert live.expire(9) == []
+    assert live.expire(10) == ["a"]
+    assert set(live.now().place) == {"b", "c", "d"}
+    live.expire_at("b", 40)
+    assert live.expire(39) == ["e"]
+    assert live.expire(40) == ["b"]
+    assert set(live.now().place) == {"c", "d"}
+    for i in range(10_000):
+        live.expire_at("c", 100 + i % 2)
+    assert len(live._due) <= 200  # a queue that is bounded
+
+
+def test_readers_beside_a_writer_see_one_state():
+    """Every crowd of a table is scored as alone: no row is half of one crowd and half of another."""
+    live = LiveIndex(WEIGHTS, "m1")
+    numbers = range(60)
+    live.apply(Changes([snap(f"c{i}", i, 1) for i in numbers], [], 1))
+    alone = {n: at_once([snap("x", n)])[:, 0] for n in range(600)}
+    done, failures, seen = threading.Event(), [], [0]
+    query = WEIGHTS.queries(USERS)
+
+    def read() -> None:
+        while not done.is_set():
+            table = live.now()
+            scores = score_users(table.index, USERS, query)
+            for c, row in table.place.items():
+                if not np.array_equal(scores[:, row], alone[table.facts[row].made_at]):
+                    failures.append(c)
+            seen[0] += 1
+
+    readers = [threading.Thread(target=read) for _ in range(3)]
+    for r in readers:
+        r.start()
+    for cursor in range(2, 600):
+        live.apply(
+            Changes([snap(f"c{(cursor * 13) % 60}", cursor, cursor)], [f"c{cursor % 60}"] * (cursor % 5 == 0), cursor)
+        )
+    done.set()
+    for r in readers:
+        r.join()
+    assert seen[0]
+    assert not failures
+
+
+def test_a_model_of_means():
+    weights = Weights(replace(CONFIG, pooling="average"), WEIGHTS.arrays)
+    live = LiveIndex(weights, "m1")
+    one = snap("a", 1, centroids=np.ones((1, H), np.float32), sizes=np.ones(1, np.float32))
+    live.apply(Changes([one], [], 1))
+    assert live.table()[1].centroids.shape == (1, 1, H)
