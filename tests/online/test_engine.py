@@ -210,7 +210,7 @@ def test_delivered_twice_counts_once(engine, users):
     assert (got.accepted, got.duplicates) == (0, 3)
     named = engine.post_clicks([users[0]], ["a"], [99], ["e1"])
     assert named.accepted == 1
-    assert engine.post_clicks([users[0]], ["b"], [77], ["e1"]).duplicates == 1
+    assert engine.post_clicks([users[0]], ["a"], [77], ["e1"]).duplicates == 1
 
 
 def test_bad_clicks_name_their_row_and_keep_nothing(engine, users, clock):

@@ -1,5 +1,7 @@
 """A user who leaves: in no answer from then on, in no store soon after, whatever comes later."""
 
+from contextlib import closing
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given
@@ -53,8 +55,12 @@ def holds(backend, user):
 @given(st.data())
 def test_no_forgotten_user_is_anywhere(small_bundle, settings, users, clock, data):
     """Any users forgotten through any process, between any other acts: no process ever names one again."""
-    backend = open_backend("memory:", StoreOptions())
-    processes = [Engine(backend, small_bundle, settings, clock) for _ in range(2)]
+    with closing(open_backend("memory:", StoreOptions())) as backend:
+        processes = [Engine(backend, small_bundle, settings, clock) for _ in range(2)]
+        leave_and_stay_away(processes, backend, users, data)
+
+
+def leave_and_stay_away(processes, backend, users, data):
     seeds = users[:40]
     for i in range(3):
         processes[0].post_seeds(f"c{i:02}", seeds[i : i + 20])
@@ -129,7 +135,7 @@ def test_no_crowd_made_with_them_outlives_purged(crowded, users, clock, backend,
     before = {c: backend.snapshots.latest(c, small_bundle.version) for c in held}
     engine.post_clicks(users[200:203], ["c11"] * 3, [None] * 3)
     engine.forget(user)
-    renewed = {c: backend.snapshots.latest(c, small_bundle.version) is not before[c] for c in held}
+    renewed = {c: backend.snapshots.latest(c, small_bundle.version).generation > before[c].generation for c in held}
     assert engine.forget_status(user).state == ("purged" if all(renewed.values()) else "pending")
     refreshed(engine, clock)
     assert engine.forget_status(user).state == "purged"
@@ -157,7 +163,16 @@ def test_alone_in_a_cluster_is_out_at_once(make, users, backend, small_bundle):
 
 def alone_in(backend, bundle, candidate, vector):
     s = backend.snapshots.latest(candidate, bundle.version)
-    return alone(s.centroids, s.sizes, vector)
+    return bool(((s.centroids == vector).all(axis=1) & (s.sizes > 0)).any())
+
+
+def test_a_centroid_is_somebody_s_own():
+    crowd, two, none = np.eye(3, dtype=np.float32), np.array([2, 5, 0], np.float32), np.zeros(3, np.float32)
+    assert not alone(crowd, two)
+    assert alone(crowd, np.array([2, 1, 0], np.float32)), "one user in a cluster"
+    assert alone(crowd, two, crowd[1] + np.float32(1e-4)), "told from a sample, but at this very place"
+    assert not alone(crowd, two, crowd[2]), "padding"
+    assert not alone(crowd, two, none)
 
 
 def test_a_click_on_its_way_does_not_bring_them_back(make, users, backend):

@@ -118,7 +118,11 @@ def candidate_audience(d: Deployment, candidate: str, size: int) -> list[tuple[s
 
 def create(d: Deployment, question: Question) -> AudienceView:
     """Ask; the answer is worked out in the background; see `Engine.create_audience`."""
-    _, asked, _ = _understood(d, question)
+    served, asked = _checked(d, question)
+    if asked.candidate is not None:
+        d.live(asked.candidate)
+    elif question.on_missing == "error":
+        _none_missing(Crowd(d, served, asked))
     audience = Audience(secrets.token_hex(12), "pending", asked.to_json(), d.clock())
     d.backend.audiences.create(audience)
     return _view(audience)
@@ -290,16 +294,24 @@ def _found(d: Deployment, served: Served, index: Index, seeds: U64, asked: Asked
 
 
 def _understood(d: Deployment, question: Question) -> tuple[Served, Asked, Crowd]:
-    question.check(d.settings)
-    served = d.served()
-    asked = Asked.of(question, d.secret)
+    served, asked = _checked(d, question)
     crowd = Crowd(d, served, asked)
-    if question.on_missing == "error" and crowd.missing:
+    if question.on_missing == "error":
+        _none_missing(crowd)
+    return served, asked, crowd
+
+
+def _checked(d: Deployment, question: Question) -> tuple[Served, Asked]:
+    question.check(d.settings)
+    return d.served(), Asked.of(question, d.secret)
+
+
+def _none_missing(crowd: Crowd) -> None:
+    if crowd.missing:
         raise DataError(
             f"{crowd.missing} of {crowd.missing + crowd.matched} seeds have no embedding",
             "take them out, PUT their features, or ask with on_missing=ignore",
         )
-    return served, asked, crowd
 
 
 def _without(served: Served, members: Members) -> Members:

@@ -16,7 +16,6 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from kinfolk.errors import OptionError
 from kinfolk.online.answers import ForgetStatus
 from kinfolk.online.checks import check_id
 from kinfolk.online.deployment import Deployment
@@ -38,6 +37,7 @@ class Purge:
         self._d, self._tidy = deployment, tidy
         self._lock = threading.Lock()
         self._pending: dict[int, int] = {}  # key -> generation of the seeds from which on they hold nothing of it
+        self._seen: int | None = None  # version of the users at which nothing was pending
 
     def forget(self, user: str, now: int) -> ForgetStatus:
         """The wish, honoured when this returns; what remains to be purged is `step`'s work."""
@@ -80,6 +80,9 @@ class Purge:
         """Go on with all that is pending, of this process and of those that died; returns how many users are left."""
         d = self._d
         served = d.served()
+        version = d.backend.users.version()
+        if version == self._seen:
+            return 0
         waiting = [key for key, (_, purged) in d.backend.users.tombstones().items() if purged is None]
         with self._lock:
             for key in waiting:
@@ -87,7 +90,10 @@ class Purge:
                     self._purge_locked(key, {})
             for key in set(self._pending) - set(waiting):
                 del self._pending[key]
-            if not waiting or not self._tidy(now):
+            if not waiting:
+                self._seen = version
+                return 0
+            if not self._tidy(now):
                 return len(waiting)
             oldest = self._oldest_stale(served)
             done = [key for key in waiting if oldest is None or self._pending[key] <= oldest]
@@ -125,10 +131,10 @@ class Purge:
         self._pending[key] = generation
 
     def _renew(self, served: Served, candidate: str, vector: NDArray[np.float32] | None, generation: int) -> None:
-        """Cluster anew at once if a centroid is the user's embedding, or where that cannot be told."""
+        """Cluster anew at once if a centroid may be the user's own embedding."""
         d = self._d
         old = d.backend.snapshots.latest(candidate, served.model)
-        if old is None or not old.seeds_used or (vector is not None and not alone(old.centroids, old.sizes, vector)):
+        if old is None or not alone(old.centroids, old.sizes, vector):
             return
         made = snapshot_now(d, served, candidate, generation)
         if made is not None:
@@ -145,13 +151,13 @@ class Purge:
         return out
 
 
-def alone(centroids: NDArray[np.float32], sizes: NDArray[np.float32], vector: NDArray[np.float32]) -> bool:
-    """Whether a cluster of one user is where this user is."""
+def alone(
+    centroids: NDArray[np.float32], sizes: NDArray[np.float32], vector: NDArray[np.float32] | None = None
+) -> bool:
+    """Whether a cluster has one user, or is where this user is; sizes told from a sample do not show the former."""
+    if ((sizes > 0) & (sizes < 2)).any():
+        return True
+    if vector is None:
+        return False
     far = ((centroids - vector) ** 2).sum(axis=1)
-    return bool(((sizes > 0) & (sizes < 2) & (far <= ALIKE * max(float((vector**2).sum()), 1e-12))).any())
-
-
-def refuse_forgotten(d: Deployment, served: Served, key: int) -> None:
-    """Raises OptionError for a user who asked to be forgotten."""
-    if served.is_gone(key):
-        raise OptionError("the user asked to be forgotten", "an admin can take that back with recall")
+    return bool(((sizes > 0) & (far <= ALIKE * max(float((vector**2).sum()), 1e-12))).any())

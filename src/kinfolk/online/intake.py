@@ -147,6 +147,7 @@ def snapshot_now(d: Deployment, served: Served, candidate: str, generation: int)
         d.backend.seeds.recent(candidate, d.settings.max_seeds),
         generation=generation,
         made_at=d.clock(),
+        warm=served.snapshot(candidate),
         max_sample=d.settings.max_sample_now,
     )
 

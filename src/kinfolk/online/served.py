@@ -25,6 +25,9 @@ from kinfolk.online.space import Space
 
 U64 = NDArray[np.uint64]
 
+SEGMENTS = 1_000_000
+"""Users whose segment is remembered at most; of the others everybody's popularity counts."""
+
 
 @dataclass(frozen=True, eq=False)
 class Table:
@@ -106,6 +109,8 @@ class Served:
                 self._segments[record.key] = segment_of(record, field)
             for key in changes.forgotten:
                 self._segments.pop(key, None)
+            while len(self._segments) > SEGMENTS:
+                del self._segments[next(iter(self._segments))]
         self._users_version = max(changes.version, self._users_version)
 
     def is_gone(self, key: int) -> bool:
