@@ -72,6 +72,14 @@ class Settings(BaseSettings):
         1.0, allow_inf_nan=False, description="λ of final = pctr * (1 + λ * score), where a request brings none."
     )
 
+    takeover_after: float = Field(
+        30.0,
+        ge=0.1,
+        le=3600,
+        allow_inf_nan=False,
+        description="Another process takes over clustering and audience jobs of one that is silent for so long.",
+    )
+
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
     log_format: Literal["json", "text"] = Field("json", description="One JSON object a line, or text for people.")
     stop_timeout: float = Field(

@@ -28,6 +28,7 @@ class EngineSettings:
         max_sample_now: the same for a snapshot made within a request.
         max_immediate: candidates that may get their first snapshot within one request of clicks.
         refresh_every_ms: how often changed candidates are clustered anew.
+        lease_ms: a refresher that is silent for so long is replaced.
         refresh: whether this process takes part in electing a refresher.
         follow_users: embed a user with their newest clicks at each request.
         trail_length: so many of them.
@@ -62,6 +63,7 @@ class EngineSettings:
     max_sample_now: int = 20_000
     max_immediate: int = 20
     refresh_every_ms: int = 300_000
+    lease_ms: int = 30_000
     refresh: bool = True
     follow_users: bool = True
     trail_length: int = 50
@@ -87,7 +89,7 @@ class EngineSettings:
             "max_immediate": 0, "refresh_every_ms": 1, "trail_length": 1, "max_ahead_ms": 0, "max_batch": 1,
             "max_page": 1, "max_offset": 0, "max_rank_items": 1, "max_question_seeds": 1, "max_id_length": 1,
             "part_size": 1, "block": 1, "estimate_sample": 1, "audience_claim_ms": 1, "poll_ms": 1, "threads": 1,
-            "popularity_ms": 1, "popularity_every_ms": 0,
+            "popularity_ms": 1, "popularity_every_ms": 0, "lease_ms": 1,
         }  # fmt: skip
         for name, bound in least.items():
             value = getattr(self, name)

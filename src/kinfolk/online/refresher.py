@@ -44,7 +44,7 @@ class Refresher:
         settings: `refresh_every_ms`, `max_seeds`, `max_sample`, `threads`, `poll_ms`.
         clock: ms.
         owner: of the lease, distinct among processes.
-        lease_ms: after so long without a sign of life another process takes over.
+        lease_ms: after so long without a sign of life another process takes over; None is as the settings say.
         note_purged: note forgotten users as purged after a whole round. An engine does that itself, for it knows
             whether snapshots of an older model are left.
     """
@@ -57,12 +57,12 @@ class Refresher:
         clock: Clock,
         *,
         owner: str | None = None,
-        lease_ms: int = 30_000,
+        lease_ms: int | None = None,
         note_purged: bool = False,
     ) -> None:
         self._backend, self._space, self._settings, self._clock = backend, space, settings, clock
         self.owner = owner or f"refresher-{secrets.token_hex(8)}"
-        self._lease_ms, self._note_purged = lease_ms, note_purged
+        self._lease_ms, self._note_purged = settings.lease_ms if lease_ms is None else lease_ms, note_purged
         self._turn = threading.Lock()
         self._halted = threading.Event()
         self._thread: threading.Thread | None = None

@@ -56,6 +56,8 @@ def engine_settings(settings: Settings) -> EngineSettings:
         max_seeds=settings.max_seeds,
         refresh_every_ms=round(_MS * settings.refresh_every),
         refresh=settings.refresh,
+        lease_ms=round(_MS * settings.takeover_after),
+        audience_claim_ms=round(_MS * settings.takeover_after),
         follow_users=settings.follow_users,
         trail_length=settings.trail_length,
         max_batch=max(settings.max_clicks, settings.max_list, UPLOADED),
