@@ -7,17 +7,17 @@ are left out when members are written and again whenever they are read.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kinfolk.errors import DataError, KinfolkError, OptionError, TooFewSeedsError
+from kinfolk.errors import DataError, KinfolkError, TooFewSeedsError
 from kinfolk.lookalike.index import Index
 from kinfolk.lookalike.weights import Snapshot as Crowds
-from kinfolk.online.answers import AudienceView, ConflictError, Estimate, Member, MemberPage, NotFoundError
+from kinfolk.online.answers import AudienceView, ConflictError, Estimate, NotFoundError
 from kinfolk.online.checks import check_id, check_page
 from kinfolk.online.clicks import Seeds
 from kinfolk.online.deployment import Deployment
@@ -28,7 +28,7 @@ from kinfolk.online.scan import Found, find, guess
 from kinfolk.online.served import Served
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    pass
 
 U64 = NDArray[np.uint64]
 
@@ -130,7 +130,7 @@ def create(d: Deployment, question: Question) -> AudienceView:
 
 def get(d: Deployment, id: str) -> AudienceView:
     """A stored audience."""
-    return _view(_stored(d, id))
+    return _view(stored(d, id))
 
 
 def page(d: Deployment, after: str, limit: int) -> list[AudienceView]:
@@ -151,84 +151,6 @@ def of_user(d: Deployment, user: str) -> list[str]:
     check_id(user, "the user", d.settings.max_id_length)
     key = d.key(user)
     return [] if d.served().is_gone(key) else d.backend.audiences.of_user(key)
-
-
-def members(d: Deployment, id: str, cursor: str | None, limit: int) -> MemberPage:
-    """A page of a ready audience, best first; see `Engine.members`."""
-    check_page(limit, 0, d.settings.max_page, 0)
-    _ready(d, id)
-    served = d.served()
-    part, offset = _position(cursor)
-    out: list[Member] = []
-    while True:
-        stored = d.backend.audiences.part(id, part)
-        if stored is None:
-            return MemberPage(tuple(out), None)
-        rows = offset + np.flatnonzero(~served.are_gone(stored.keys[offset:]))
-        taken = rows[: limit - len(out)]
-        out += [Member(stored.ids[r], float(stored.scores[r])) for r in taken.tolist()]
-        if len(out) == limit:
-            part, offset = (part, int(taken[-1]) + 1) if taken[-1] + 1 < len(stored.ids) else (part + 1, 0)
-            more = offset or d.backend.audiences.part(id, part) is not None
-            return MemberPage(tuple(out), f"{part}.{offset}" if more else None)
-        part, offset = part + 1, 0
-
-
-def members_parquet(d: Deployment, id: str) -> Iterator[bytes]:
-    """A parquet file with user_id and score, piece by piece, never whole in memory; see `Engine.members_parquet`."""
-    _ready(d, id)  # before the first byte is asked for
-    return _parquet(d, id)
-
-
-def _parquet(d: Deployment, id: str) -> Iterator[bytes]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    schema = pa.schema([("user_id", pa.string()), ("score", pa.float32())])
-    sink = _Pieces()
-    with pq.ParquetWriter(pa.PythonFile(sink, mode="w"), schema) as writer:
-        part = 0
-        while (stored := d.backend.audiences.part(id, part)) is not None:
-            writer.write_table(_rows(d, stored, schema))
-            yield sink.take()
-            part += 1
-    yield sink.take()
-
-
-def _rows(d: Deployment, stored: Members, schema: pa.Schema) -> pa.Table:
-    import pyarrow as pa
-
-    rows = np.flatnonzero(~d.served().are_gone(stored.keys))
-    return pa.table([[stored.ids[r] for r in rows.tolist()], stored.scores[rows]], schema=schema)
-
-
-class _Pieces:
-    """A file to write to whose content is taken away as it comes."""
-
-    closed = False
-
-    def __init__(self) -> None:
-        self._parts: list[bytes] = []
-
-    def write(self, data: bytes) -> int:
-        self._parts.append(bytes(data))
-        return len(data)
-
-    def flush(self) -> None: ...
-
-    def close(self) -> None: ...
-
-    def take(self) -> bytes:
-        parts, self._parts = self._parts, []
-        return b"".join(parts)
-
-
-def reach(d: Deployment, id: str) -> list[tuple[int, float]]:
-    """Points (size, least score in an audience of that size), as of when it was made."""
-    facts = _ready(d, id).facts
-    points = facts.get("reach", [])
-    assert isinstance(points, list | tuple)  # written by `work`
-    return [(int(size), float(score)) for size, score in points]
 
 
 def work(d: Deployment, worker: str) -> bool:
@@ -322,18 +244,12 @@ def _without(served: Served, members: Members) -> Members:
     return Members(tuple(members.ids[i] for i in kept.tolist()), members.keys[kept], members.scores[kept])
 
 
-def _stored(d: Deployment, id: str) -> Audience:
+def stored(d: Deployment, id: str) -> Audience:
+    """An audience as it is kept. Raises NotFoundError."""
     check_id(id, "the audience", d.settings.max_id_length)
     found = d.backend.audiences.get(id)
     if found is None:
         raise _absent(id)
-    return found
-
-
-def _ready(d: Deployment, id: str) -> Audience:
-    found = _stored(d, id)
-    if found.state != "ready":
-        raise ConflictError(f"the audience is {found.state}", "wait until it is ready")
     return found
 
 
@@ -344,12 +260,3 @@ def _absent(id: str) -> NotFoundError:
 def _view(audience: Audience) -> AudienceView:
     shown = Asked.from_json(audience.question).shown()
     return AudienceView(audience.id, audience.state, shown, audience.created_at, audience.facts)
-
-
-def _position(cursor: str | None) -> tuple[int, int]:
-    if cursor is None:
-        return 0, 0
-    part, dot, offset = cursor.partition(".")
-    if not (dot and part.isdecimal() and offset.isdecimal() and len(cursor) <= 24):
-        raise OptionError("the cursor is none of ours", "give `next` of the page before, or none")
-    return int(part), int(offset)

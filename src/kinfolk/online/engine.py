@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from kinfolk.bundle import Bundle
-from kinfolk.online import audiences, explain, feed, intake, people, shelf
+from kinfolk.online import audiences, explain, feed, intake, members, people, shelf
 from kinfolk.online.answers import (
     Accepted,
     AudienceView,
@@ -233,15 +233,15 @@ class Engine:
         Raises:
             NotFoundError. ConflictError: it is not ready. OptionError: a bad cursor or limit.
         """
-        return audiences.members(self._d, id, cursor, limit)
+        return members.members(self._d, id, cursor, limit)
 
     def members_parquet(self, id: str) -> Iterator[bytes]:
         """All its members as a parquet file (user_id, score), in pieces. Errors as `members`, at the call."""
-        return audiences.members_parquet(self._d, id)
+        return members.members_parquet(self._d, id)
 
     def reach(self, id: str) -> list[tuple[int, float]]:
         """Points (size, least score in an audience of that size). Errors as `members`."""
-        return audiences.reach(self._d, id)
+        return members.reach(self._d, id)
 
     def delete_audience(self, id: str) -> None:
         """Remove it with its members. Raises NotFoundError."""

@@ -111,7 +111,7 @@ class Purge:
         """
         dirty = self._d.backend.seeds.dirty()
         served.catch_up()
-        shown = [s.generation for s in (served.snapshot(c) for c in dirty) if s is not None]
+        shown = [s.generation for s in (served.facts(c) for c in dirty) if s is not None]
         return min(shown, default=None)
 
     def _purge(self, key: int, vectors: dict[str, NDArray[np.float32]]) -> None:

@@ -110,7 +110,7 @@ def post_seeds(d: Deployment, candidate: str, users: Sequence[str], now: int) ->
     version = snapshots_now(d, [candidate], generation)
     known = served.space.rows(kept) >= 0
     return SeedsAccepted(
-        len(kept), int((~known).sum()), int(gone.sum()), d.served().snapshot(candidate) is not None, version
+        len(kept), int((~known).sum()), int(gone.sum()), d.served().facts(candidate) is not None, version
     )
 
 
@@ -164,7 +164,7 @@ def no_crowd(d: Deployment, served: Served, candidate: str, generation: int) -> 
 def first_snapshots(d: Deployment, served: Served, part: Clicks, known: NDArray[np.bool_], generation: int) -> None:
     """Candidates that have no snapshot and were just clicked by somebody with an embedding get one."""
     clicked = (part.candidates[i] for i in np.unique(part.candidate[known]))
-    waiting = [c for c in clicked if c in d.roster and served.snapshot(c) is None][: d.settings.max_immediate]
+    waiting = [c for c in clicked if c in d.roster and served.facts(c) is None][: d.settings.max_immediate]
     if waiting:
         snapshots_now(d, waiting, generation)
 

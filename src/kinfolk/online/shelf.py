@@ -32,7 +32,7 @@ def put(d: Deployment, id: str, meta: Json, expires_at: int | None) -> Candidate
     lives = old is not None and old.retired_at is None
     d.backend.candidates.put([Candidate(id, old.created_at if old and lives else now, expires_at, None, dict(meta))])
     d.roster.catch_up()
-    if served.snapshot(id) is None and d.backend.seeds.count(id):  # clicked before it was a candidate
+    if served.facts(id) is None and d.backend.seeds.count(id):  # clicked before it was a candidate
         snapshots_now(d, [id], d.backend.seeds.generation())
     return get(d, id)
 
@@ -68,7 +68,7 @@ def retire(d: Deployment, ids: Sequence[str]) -> int:
 
 
 def _view(d: Deployment, served: Served, c: Candidate, dirty: Collection[str]) -> CandidateView:
-    snapshot = served.snapshot(c.id)
+    snapshot = served.facts(c.id)
     made_at = None if snapshot is None else snapshot.made_at
     return CandidateView(
         id=c.id,

@@ -187,8 +187,8 @@ def rebuild(d: Deployment, served: Served, beside: Served | None = None) -> int:
     if beside is not None:
         beside.catch_up()
     for candidate in d.roster.live():
-        own = served.snapshot(candidate)
-        other = None if beside is None else beside.snapshot(candidate)
+        own = served.facts(candidate)
+        other = None if beside is None else beside.facts(candidate)
         if own is not None and (other is None or own.generation >= other.generation):
             continue
         generation = d.backend.seeds.generation()

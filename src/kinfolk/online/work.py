@@ -95,7 +95,7 @@ class Work:
         d = self._d
         served, table = d.model, d.model.table()
         store = d.backend.seeds.stats()
-        dirty = [s for s in (served.snapshot(c) for c in d.backend.seeds.dirty()) if s is not None]
+        dirty = [s for s in (served.facts(c) for c in d.backend.seeds.dirty()) if s is not None]
         oldest = min((s.made_at for s in dirty), default=d.clock())
         return {
             **{f"refresher_{name}": value for name, value in self.refresher.stats().items()},
