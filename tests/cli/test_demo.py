@@ -15,7 +15,8 @@ def test_the_main_job_ends_with_an_audience_and_a_report(run, tmp_path, monkeypa
     assert ended.code == 0, ended
     assert [p.name for p in tmp_path.iterdir()] == ["demo"], "nothing outside its folder"
     demo = tmp_path / "demo"
-    assert sorted(p.name for p in demo.iterdir()) == ["audience.parquet", "bundle", "feed", "report.html", "seeds.txt"]
+    left = ["audience.parquet", "bundle", "feed", "live", "report.html", "seeds.txt"]
+    assert sorted(p.name for p in demo.iterdir()) == left
     bundle = Bundle.load(demo / "bundle")
     audience = pl.read_parquet(demo / "audience.parquet")
     seeds = (demo / "seeds.txt").read_text().split()
@@ -24,12 +25,25 @@ def test_the_main_job_ends_with_an_audience_and_a_report(run, tmp_path, monkeypa
     assert set(seeds) < set(bundle.user_ids)
     for name in ("kinfolk", "lr_fields_history", "ORACLE_bayes"):
         assert name in ended.out
-    assert "kinfolk on synthetic" in (demo / "report.html").read_text()
+    page = (demo / "report.html").read_text()
+    assert "kinfolk on synthetic" in page
+    assert "Live: new item" in page
+    assert "while its clicks come in" in ended.out
+    assert "\nserve       kinfolk serve demo/bundle --store sqlite:///demo/live/kinfolk.db --no-auth\n" in ended.out
+    assert '"stopped"' in (demo / "live" / "serve.log").read_text().splitlines()[-1]
     monkeypatch.chdir(demo.parent)
     proposed = next(line.split("kinfolk ")[1] for line in ended.out.splitlines() if line.startswith("try"))
     assert run(*proposed.split()).code == 0, "what it says to run next runs"
     feed = [part for s in ("events", "users", "items") for part in (f"--{s}", demo / "feed" / f"{s}.parquet")]
     assert run("validate", *feed, "--schema", demo / "feed" / "schema.toml").code == 0
+
+
+def test_without_the_live_part_nothing_is_served(run, tmp_path):
+    ended = run(*ARGS, "--no-live", "--out", tmp_path / "d")
+    assert ended.code == 0, ended
+    assert not (tmp_path / "d" / "live").exists()
+    assert "kinfolk serve" not in ended.out
+    assert "Live: new item" not in (tmp_path / "d" / "report.html").read_text()
 
 
 def test_an_interrupt_leaves_no_bundle_and_the_next_run_starts_again(run, tmp_path, monkeypatch):
@@ -55,6 +69,7 @@ def test_an_interrupt_leaves_no_bundle_and_the_next_run_starts_again(run, tmp_pa
         (["--preset", "papper"], "no preset is called 'papper'"),
         (["--out", "letters/mum.txt"], "is a file"),
         (["--out", "letters"], "letters/feed holds 'mine.csv', which no demo wrote"),
+        (["--out", "lives"], "lives/live holds 'mine.db', which no demo wrote"),
         (["--out", "other"], "other/bundle exists and is no bundle"),
     ],
 )
@@ -63,6 +78,8 @@ def test_contradictions_and_other_people_s_folders_are_refused(run, tmp_path, mo
     (tmp_path / "letters" / "feed").mkdir(parents=True)
     (tmp_path / "letters" / "mum.txt").write_text("hello")
     (tmp_path / "letters" / "feed" / "mine.csv").write_text("1,2")
+    (tmp_path / "lives" / "live").mkdir(parents=True)
+    (tmp_path / "lives" / "live" / "mine.db").write_text("1,2")
     (tmp_path / "other" / "bundle").mkdir(parents=True)
     (tmp_path / "other" / "bundle" / "of notes.txt").write_text("hello")
     untouched()

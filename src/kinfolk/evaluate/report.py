@@ -33,6 +33,7 @@ def write_report(
     command: str,
     results: Mapping[str, pl.DataFrame] | None = None,
     highlight: Sequence[str] = (),
+    tables: Mapping[str, tuple[str, pl.DataFrame]] | None = None,
     training: Mapping[str, Sequence[Mapping[str, float]]] | None = None,
     reach: Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None,
     field_weights: Mapping[str, float] | None = None,
@@ -47,6 +48,7 @@ def write_report(
         command: the exact command that makes it again.
         results: heading -> a table of `summary.summarise`, with or without a column n.
         highlight: methods to set off, ours.
+        tables: heading -> (a sentence, a table to show as it is).
         training: stage -> rows with "epoch", "loss", "validation_loss".
         reach: name -> (sizes, scores) of an audience.
         field_weights: field -> mean attention weight.
@@ -63,6 +65,9 @@ def write_report(
 
     for heading, table in (results or {}).items():
         body.append(_results(heading, table, highlight, chart))
+    for heading, (lead, table) in (tables or {}).items():
+        rows = ["<tr>" + "".join(f"<td>{_text(value)}</td>" for value in row) + "</tr>" for row in table.iter_rows()]
+        body.append(_section(heading, lead, _html_table(table.columns, rows)))
     if reach:
         body.append(
             _section(
