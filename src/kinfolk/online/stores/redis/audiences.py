@@ -20,11 +20,20 @@ from kinfolk.online.stores.redis import names
 from kinfolk.online.stores.redis.connection import Call, Connection, Script, command, script
 from kinfolk.online.stores.redis.members_codec import LOOK_UP, decode, encode, without
 
-_ORDER, _QUEUE = names.room("audiences", "order"), names.room("audiences", "queue")
+_LISTS = [names.room("audiences", part) for part in ("order", "queue", "queued", "ticket")]
+_ORDER, _QUEUE, _QUEUED, _ = _LISTS
 _FIELDS = ("state", "question", "created_at", "facts", "parts")
 _PAGE = 100
 _FORGOTTEN_DRAFT = 3_600_000  # ms after which a listed job that was never made is taken off the lists
 _KEYS_AT_ONCE = 1000
+
+# KEYS: sorted ids, queue by ticket, ms of those in the queue, last ticket. ARGV: id, ms or '' for one that is finished.
+_LIST = Script("""
+redis.call('ZADD', KEYS[1], 0, ARGV[1])
+if ARGV[2] ~= '' and redis.call('ZADD', KEYS[2], 'NX', redis.call('INCR', KEYS[4]), ARGV[1]) == 1 then
+  redis.call('HSET', KEYS[3], ARGV[1], ARGV[2])
+end
+""")
 
 # KEYS: job. ARGV: state, question, created_at, facts.
 _CREATE = Script("""
@@ -62,19 +71,19 @@ end
 _RENEW = Script(
     _HELD
     + """
-if not held(ARGV[1]) then return 0 end
+if not held(ARGV[1]) or tonumber(redis.call('HGET', KEYS[1], 'until')) <= tonumber(ARGV[2]) then return 0 end
 redis.call('HSET', KEYS[1], 'until', tonumber(ARGV[2]) + tonumber(ARGV[3]))
 return 1
 """
 )
 
-# KEYS: job, part. ARGV: worker, number of the part, data. The last part may be written again: its answer may be lost.
+# KEYS: job, part. ARGV: worker, number of the part, data.
 _WRITE = Script(
     _HELD
     + """
 if not held(ARGV[1]) then return -1 end
 local parts, part = tonumber(redis.call('HGET', KEYS[1], 'parts')), tonumber(ARGV[2])
-if part ~= parts and part ~= parts - 1 then return -2 - parts end
+if part ~= parts then return -2 - parts end
 redis.call('SET', KEYS[2], ARGV[3])
 redis.call('HSET', KEYS[1], 'parts', part + 1)
 return 1
@@ -130,10 +139,8 @@ class RedisAudiences:
 
     def create(self, audience: Audience) -> None:
         """See the port."""
-        listed = [command("ZADD", _ORDER, 0, audience.id)]
-        if audience.state in ("pending", "running"):
-            listed.append(command("ZADD", _QUEUE, "NX", audience.created_at, audience.id))
-        self._connection.many(listed)
+        waits = audience.state in ("pending", "running")
+        self._connection.run(_LIST, _LISTS, audience.id, audience.created_at if waits else "")
         row = (audience.state, _json(audience.question), audience.created_at, _json(audience.facts))
         if not self._connection.run(_CREATE, [_job(audience.id)], *row, again=False):
             raise StoreError(f"there is an audience {audience.id} already", "choose another id")
@@ -146,8 +153,11 @@ class RedisAudiences:
                 if self._connection.run(_CLAIM, [_job(id), _parts(id)], worker, now, ttl, again=False):
                     return self.get(id)
             elif state is not None or listed_at < now - _FORGOTTEN_DRAFT:
-                self._connection.do("ZREM", _QUEUE, id)
+                self._unqueue(id)
         return None
+
+    def _unqueue(self, id: str) -> None:
+        self._connection.many([command("ZREM", _QUEUE, id), command("HDEL", _QUEUED, id)])
 
     def _queued(self) -> Iterator[tuple[str, str | None, int]]:
         """Id, state, and ms of the jobs in the queue, oldest first."""
@@ -155,9 +165,9 @@ class RedisAudiences:
         for i in range(0, len(ids), _PAGE):
             page = ids[i : i + _PAGE]
             states = self._connection.many([command("HGET", _job(id), "state") for id in page])
-            times = self._connection.many([command("ZMSCORE", _QUEUE, *page)])[0]
+            times = self._connection.do("HMGET", _QUEUED, *page)
             for id, state, at in zip(page, states, times, strict=True):
-                yield id, None if state is None else state.decode(), int(float(at or 0))
+                yield id, None if state is None else state.decode(), int(at or 0)
 
     def renew(self, id: str, worker: str, now: int, ttl: int) -> bool:
         """See the port."""
@@ -165,7 +175,9 @@ class RedisAudiences:
 
     def write_part(self, id: str, worker: str, part: int, members: Members) -> None:
         """See the port."""
-        done = self._connection.run(_WRITE, [_job(id), f"{_parts(id)}{part}"], worker, part, encode(members))
+        # Not repeated after a lost answer, as the part may be there: the job is claimed and done again.
+        keys = [_job(id), f"{_parts(id)}{part}"]
+        done = self._connection.run(_WRITE, keys, worker, part, encode(members), again=False)
         if done == -1:
             raise _lost(id)
         if done < 0:
@@ -175,7 +187,7 @@ class RedisAudiences:
         """See the port."""
         if not self._connection.run(_FINISH, [_job(id)], worker, state, _json(facts)):
             raise _lost(id)
-        self._connection.do("ZREM", _QUEUE, id)
+        self._unqueue(id)
 
     def get(self, id: str) -> Audience | None:
         """See the port."""
@@ -245,7 +257,8 @@ class RedisAudiences:
     def delete(self, id: str) -> bool:
         """See the port."""
         there = bool(self._connection.run(_DELETE, [_job(id), _parts(id)]))
-        self._connection.many([command("ZREM", _ORDER, id), command("ZREM", _QUEUE, id)])
+        self._connection.do("ZREM", _ORDER, id)
+        self._unqueue(id)
         return there
 
 

@@ -30,6 +30,12 @@ PIECE = 500  # commands sent at once
 
 _LOST = (redis.ConnectionError, redis.TimeoutError)
 _ELSEWHERE = (redis.exceptions.MovedError, redis.exceptions.AskError, redis.exceptions.TryAgainError)
+_REFUSED = (
+    redis.exceptions.NoScriptError,
+    redis.exceptions.ClusterDownError,
+    redis.exceptions.BusyLoadingError,
+    redis.exceptions.TryAgainError,
+)
 _T = TypeVar("_T")
 
 
@@ -104,18 +110,29 @@ class Connection:
         return self._piece(calls, again, True)
 
     def _piece(self, calls: Sequence[Call], again: bool, atomic: bool) -> list[Any]:
-        answers = self._try(lambda: self._send(calls, atomic), again)
-        lost = [i for i, a in enumerate(answers) if isinstance(a, redis.exceptions.NoScriptError)]
-        if lost:
-            self._try(lambda: self._load([calls[i] for i in range(len(calls)) if atomic or i in lost]), again=True)
-            todo = range(len(calls)) if atomic else lost
-            repeated = self._try(lambda: self._send([calls[i] for i in todo], atomic), again)
-            for i, answer in zip(todo, repeated, strict=True):
+        answers: list[Any] = [None] * len(calls)
+        todo, pauses = list(range(len(calls))), list(PAUSES)
+        while todo:
+            sent = [calls[i] for i in todo]
+            for i, answer in zip(todo, self._try(lambda sent=sent: self._send(sent, atomic), again), strict=True):  # type: ignore[misc]  # mypy cannot infer lambdas with defaults
                 answers[i] = answer
+            # These were refused before anything happened: to send them again is safe, whatever they do.
+            refused = [i for i in todo if isinstance(answers[i], _REFUSED)]
+            if not refused or not pauses:
+                break
+            self._mend([calls[i] for i in (todo if atomic else refused)], [answers[i] for i in refused], pauses.pop(0))
+            todo = todo if atomic else refused
         for answer in answers:
             if isinstance(answer, Exception):
                 raise self._error(answer) from answer
         return answers
+
+    def _mend(self, calls: Sequence[Call], errors: Sequence[Exception], pause: float) -> None:
+        """Load scripts that are missing; wait for a cluster that is not whole, or a server that reads its data."""
+        if not all(isinstance(error, redis.exceptions.NoScriptError) for error in errors):
+            time.sleep(pause)
+            self._learn_nodes()
+        self._try(lambda: self._load(calls), again=True)
 
     def _send(self, calls: Sequence[Call], atomic: bool) -> list[Any]:
         if self._cluster is None:
@@ -204,6 +221,7 @@ _REMEDIES = (
     ("AuthenticationError", "wants another user or password", "put them into the URL, redis://user:password@host"),
     ("NOAUTH", "wants a password", "put it into the URL, redis://user:password@host"),
     ("NoPermissionError", "does not allow this user a command", "grant the user +@all on kinfolk:*"),
+    ("BUSY ", "is busy with a long script", "repeat, and send smaller batches"),
     ("BusyLoadingError", "is still reading its data", "wait until it has, then repeat"),
     ("unknown command", "does not know a command that kinfolk needs", "use Redis 7.0 or Valkey 7.2 or newer"),
 )

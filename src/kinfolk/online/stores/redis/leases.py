@@ -1,6 +1,6 @@
 """Lease: one hash a name with its owner, the moment it runs out, and the fence, which only rises.
 
-Moments are the callers' times. A lease that ran out and that nobody took is its owner's again, under the same number.
+Moments are the callers' times. A lease that ran out gets a new number, its last owner's too.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from kinfolk.online.stores.redis.connection import Connection, Script
 _ACQUIRE = Script("""
 local held = redis.call('HMGET', KEYS[1], 'owner', 'until', 'fence')
 local fence = tonumber(held[3] or 0)
-if held[1] and held[1] ~= ARGV[1] and tonumber(held[2]) > tonumber(ARGV[2]) then return 0 end
-if held[1] ~= ARGV[1] then fence = fence + 1 end
+local live = held[1] and tonumber(held[2]) > tonumber(ARGV[2])
+if live and held[1] ~= ARGV[1] then return 0 end
+if not live then fence = fence + 1 end
 redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'until', tonumber(ARGV[2]) + tonumber(ARGV[3]), 'fence', fence)
 return fence
 """)

@@ -34,6 +34,7 @@ from kinfolk.online.stores.redis.landing import (
 
 _COUNTS_KEPT = 20_000  # candidates whose number of seeds is remembered here
 _EXACT_PARTS = 16  # a candidate of more blocks is counted in `stats` as of its last fold
+_AT_ONCE = 2000  # clicks of a batch that is one transaction, trails and all; of a larger one trails follow by pieces
 _PAGE = 1000
 _ALL = 2**62  # seeds, those too that wait to be trimmed
 
@@ -84,7 +85,12 @@ class RedisSeeds:
             keys += [*p.keys(slices), names.dirty(shard), names.registry(shard)]
             arguments += [p.candidate, p.identities, p.records]  # type: ignore[list-item]  # what a command may hold
         land = script(LAND_ALL, keys, *arguments)
-        answers = self._connection.whole([land, *self._trails(clicks, now, together=True)])[0]
+        follow = self._trails(clicks, together=True)
+        if len(clicks) <= _AT_ONCE:
+            answers = self._connection.whole([land, *follow])[0]
+        else:
+            answers = self._connection.whole([land])[0]
+            self._connection.many(follow)
         landed = [Landed.of(p.candidate, a) for p, a in zip(packed, answers[:-1], strict=True)]
         return landed, int(answers[-1])
 
@@ -94,7 +100,7 @@ class RedisSeeds:
         generation = int(ask.many([command("INCR", names.GENERATION), *register])[0])
         slices, expiry = slices_at(now, self._options.remember_ms)
         calls = [script(LAND_ONE, p.keys(slices), generation, expiry, p.identities, p.records) for p in packed]
-        answers = ask.many([*calls, *self._trails(clicks, now, together=False)])
+        answers = ask.many([*calls, *self._trails(clicks, together=False)])
         landed = [Landed.of(p.candidate, a) for p, a in zip(packed, answers[: len(packed)], strict=True)]
         unclean = [each for each in landed if each.unclean]
         last = max([generation, *(each.changed for each in unclean)])
@@ -103,9 +109,9 @@ class RedisSeeds:
         again = _by_shard("SADD", names.registry, [(e.candidate,) for e in unclean])
         return landed, int(ask.many([script(RAISE, [names.GENERATION], last), *dirty, *again])[0])
 
-    def _trails(self, clicks: Clicks, now: int, *, together: bool) -> list[Call]:
+    def _trails(self, clicks: Clicks, *, together: bool) -> list[Call]:
         options = self._options
-        return trails.calls(clicks, now, options.remember_ms, options.trail_length, together=together)
+        return trails.calls(clicks, options.remember_ms, options.trail_length, together=together)
 
     def _fold_if_possible(self, candidate: str) -> None:
         with suppress(StoreError):  # the clicks are kept; whoever appends or reads next tries again
@@ -203,9 +209,8 @@ class RedisSeeds:
                 break
         else:
             raise StoreError(f"seeds of a candidate changed {folding.ATTEMPTS} times while they were dropped", "repeat")
-        self._connection.many(
-            [command("ZREM", names.dirty(shard), candidate), command("SREM", names.registry(shard), candidate)]
-        )
+        unlist = [command("ZREM", names.dirty(shard), candidate), command("SREM", names.registry(shard), candidate)]
+        self._connection.many([*unlist, command("INCR", names.GENERATION)])
 
     def stats(self) -> dict[str, int]:
         """See the port. bytes: of blocks and young records. Candidates of many blocks count as of their last fold."""

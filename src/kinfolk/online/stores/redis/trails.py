@@ -15,56 +15,51 @@ from kinfolk.online.stores.redis import names
 from kinfolk.online.stores.redis.connection import Call, Connection, Script, script
 from kinfolk.online.stores.redis.landing import SHORTEST_EXPIRY
 
-# KEYS: trails. ARGV: oldest ms kept, items kept, expiry, uint32 number of clicks of each trail, their (uint32 item,
-# double ms) one after the other, items. What changes nothing is not written to the server's log: so TTLs are asked for.
+# KEYS: trails. ARGV: items kept, expiry, uint32 number of clicks of each trail, their (uint32 item, double ms) one
+# after the other, items. A TTL is asked for before it is renewed: what changes nothing is not written to the log.
 _FOLLOW = Script("""
-local expiry, click = tonumber(ARGV[3]), 1
+local expiry, click = tonumber(ARGV[2]), 1
 for i = 1, #KEYS do
   local add = {}
-  for j = 1, struct.unpack('<I4', ARGV[4], 4 * i - 3) do
-    local item, ms = struct.unpack('<I4d', ARGV[5], click)
-    add[2 * j - 1], add[2 * j], click = ms, ARGV[6 + item], click + 12
+  for j = 1, (struct.unpack('<I4', ARGV[3], 4 * i - 3)) do
+    local item, ms = struct.unpack('<I4d', ARGV[4], click)
+    add[2 * j - 1], add[2 * j], click = ms, ARGV[5 + item], click + 12
   end
   redis.call('ZADD', KEYS[i], 'GT', unpack(add))
   local left = redis.call('PTTL', KEYS[i])
-  if left >= 0 then
-    redis.call('ZREMRANGEBYSCORE', KEYS[i], '-inf', '(' .. ARGV[1])
-    redis.call('ZREMRANGEBYRANK', KEYS[i], 0, -1 - tonumber(ARGV[2]))
+  if left >= 0 or #add > 2 * tonumber(ARGV[1]) then
+    redis.call('ZREMRANGEBYRANK', KEYS[i], 0, -1 - tonumber(ARGV[1]))
   end
-  if left < expiry / 2 then redis.call('PEXPIRE', KEYS[i], ARGV[3]) end
+  if left < expiry / 2 then redis.call('PEXPIRE', KEYS[i], expiry) end
 end
 """)
 _CLICK = np.dtype([("item", "<u4"), ("time", "<f8")])
 _MOST = 1000  # clicks of one user in one script: Lua cannot unpack much more
+_TRAILS = 1000  # in one script: others wait while it runs
 
 
-def calls(clicks: Clicks, now: int, remember_ms: int, length: int, *, together: bool) -> list[Call]:
-    """What adds clicks to their users' trails; in one script if all keys lie on one server."""
-    oldest = now - remember_ms
+def calls(clicks: Clicks, remember_ms: int, length: int, *, together: bool) -> list[Call]:
+    """What adds clicks to their users' trails; many in a script if all keys lie on one server."""
     order = np.argsort(clicks.user, kind="stable")
-    order = order[clicks.time[order] >= oldest]
-    if not len(order):
-        return []
     users, start = np.unique(clicks.user[order], return_index=True)
     packed = np.empty(len(order), _CLICK)
     packed["item"], packed["time"] = clicks.candidate[order], clicks.time[order]
-    head = (oldest, length, max(4 * remember_ms, 2 * SHORTEST_EXPIRY))
+    head = (length, max(4 * remember_ms, 2 * SHORTEST_EXPIRY))
     keys: list[str] = []
     bounds: list[tuple[int, int]] = []
     for user, begin, end in zip(users.tolist(), start.tolist(), [*start[1:].tolist(), len(order)], strict=True):
         parts = [(a, min(end, a + _MOST)) for a in range(begin, end, _MOST)]
         keys += [names.trail(user)] * len(parts)
         bounds += parts
-    if together:
-        counts = np.array([b - a for a, b in bounds], "<u4").tobytes()
-        return [script(_FOLLOW, keys, *head, counts, packed.tobytes(), *clicks.candidates)]
     out = []
-    for key, (a, b) in zip(keys, bounds, strict=True):
-        items, item = np.unique(packed["item"][a:b], return_inverse=True)
-        mine = packed[a:b].copy()
-        mine["item"] = item
-        count = (b - a).to_bytes(4, "little")
-        out.append(script(_FOLLOW, [key], *head, count, mine.tobytes(), *(clicks.candidates[i] for i in items)))
+    step = _TRAILS if together else 1
+    for i in range(0, len(keys), step):
+        some = bounds[i : i + step]
+        mine = packed[some[0][0] : some[-1][1]].copy()
+        items, mine["item"] = np.unique(mine["item"], return_inverse=True)
+        counts = np.array([b - a for a, b in some], "<u4").tobytes()
+        named = [clicks.candidates[item] for item in items.tolist()]
+        out.append(script(_FOLLOW, keys[i : i + step], *head, counts, mine.tobytes(), *named))
     return out
 
 

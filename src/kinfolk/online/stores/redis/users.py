@@ -12,7 +12,7 @@ from typing import Any
 
 from kinfolk.online.ports import UserChanges, UserRecord
 from kinfolk.online.stores.redis import names
-from kinfolk.online.stores.redis.connection import Connection, Script, command
+from kinfolk.online.stores.redis.connection import Connection, Script
 
 _KEYS = [names.room("users", part) for part in ("rows", "order", "wished", "purged", "log", "version")]
 _ROWS, _ORDER, _WISHED, _PURGED, _LOG, _VERSION = _KEYS
@@ -34,7 +34,7 @@ _FORGET = Script("""
 local version = redis.call('INCR', KEYS[6])
 redis.call('HDEL', KEYS[1], ARGV[1])
 redis.call('ZREM', KEYS[2], ARGV[1])
-redis.call('HSET', KEYS[3], ARGV[1], ARGV[2])
+redis.call('HSETNX', KEYS[3], ARGV[1], ARGV[2])
 redis.call('HDEL', KEYS[4], ARGV[1])
 redis.call('ZREM', KEYS[5], 'p' .. ARGV[1], 'r' .. ARGV[1])
 redis.call('ZADD', KEYS[5], version, 'f' .. ARGV[1])
@@ -43,8 +43,8 @@ return version
 
 # ARGV: key.
 _RECALL = Script("""
-if redis.call('HDEL', KEYS[3], ARGV[1]) == 0 then return tonumber(redis.call('GET', KEYS[6]) or 0) end
 local version = redis.call('INCR', KEYS[6])
+if redis.call('HDEL', KEYS[3], ARGV[1]) == 0 then return version end
 redis.call('HDEL', KEYS[4], ARGV[1])
 redis.call('ZREM', KEYS[5], 'f' .. ARGV[1])
 redis.call('ZADD', KEYS[5], version, 'r' .. ARGV[1])
@@ -106,7 +106,7 @@ class RedisUsers:
         return [_decode(int(key, 16), row) for key, row in rows]
 
     def forget(self, key: int, now: int) -> int:
-        """See the port. Wished again, it is purged again."""
+        """See the port. Wished again, the first wish counts, and it is purged again."""
         return int(self._connection.run(_FORGET, _KEYS, _hex(key), now))
 
     def recall(self, key: int) -> int:
@@ -140,8 +140,9 @@ class RedisUsers:
             records += page
             if len(page) < _PAGE:
                 break
-        forgotten = self._connection.many([command("HKEYS", _WISHED)])[0]
-        return UserChanges(records, [int(key, 16) for key in forgotten], [], now)
+        forgotten = self._connection.do("HKEYS", _WISHED)
+        recalled = [m[1:] for m in self._connection.do("ZRANGE", _LOG, 0, -1) if m[:1] == b"r"]
+        return UserChanges(records, [int(k, 16) for k in forgotten], [int(k, 16) for k in recalled], now)
 
 
 def _hex(key: int) -> str:
