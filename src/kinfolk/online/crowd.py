@@ -124,7 +124,7 @@ def _sampled(
     rng = np.random.default_rng([space.seed % 2**63, _key(crowd)])
     while size + size // _CHECK < len(rows):
         drawn = rng.choice(rows, size + max(1, size // _CHECK), replace=False)
-        own, unseen = (_finite(space.vectors(part, late)) for part in (drawn[:size], drawn[size:]))
+        own, unseen = (_finite(space.vectors(np.sort(part), late)) for part in (drawn[:size], drawn[size:]))
         start = _start(space, crowd, len(rows))
         found = kmeans(own, space.weights.config.k, seed=_key(crowd) ^ space.seed, start=start, threads=threads)
         distance, counts = _assigned(unseen, found)

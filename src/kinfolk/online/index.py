@@ -12,6 +12,7 @@ import heapq
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from types import MappingProxyType
 
 import numpy as np
@@ -34,7 +35,6 @@ class Table:
     Args:
         ids: R outside ids, "" for a row that does not count any more.
         index: R candidates, in the same order.
-        live: int64[C] rows that count, rising.
         place: id -> row, of those that count.
         seeds: int64[R] seeds that each crowd rests on.
         facts: of at least R rows the snapshot, without its centroids and sizes, which `index` holds.
@@ -42,13 +42,17 @@ class Table:
 
     ids: tuple[str, ...]
     index: Index
-    live: NDArray[np.int64]
     place: Mapping[str, int]
     seeds: NDArray[np.int64]
     facts: Sequence[Snapshot]
 
     def __len__(self) -> int:
-        return len(self.live)
+        return len(self.place)
+
+    @cached_property
+    def live(self) -> NDArray[np.int64]:
+        """int64[C] rows that count, rising."""
+        return np.sort(np.fromiter(self.place.values(), np.int64, len(self.place)))
 
     def snapshot(self, candidate: str) -> Snapshot | None:
         """The crowd of a candidate, as views of `index`; None if there is none."""
@@ -235,8 +239,7 @@ class LiveIndex:
             **arrays,  # type: ignore[arg-type]  # each of the type that the template has under its name
             alpha=t.alpha, beta=t.beta, temperature=t.temperature, size_aware=t.size_aware,
         )  # fmt: skip
-        live = np.array(sorted(self._place.values()), np.int64)
-        return Table(tuple(self._ids), index, live, MappingProxyType(dict(self._place)), self._seeds[:n], self._facts)
+        return Table(tuple(self._ids), index, MappingProxyType(dict(self._place)), self._seeds[:n], self._facts)
 
     def _stacked(self, snapshots: list[Snapshot]) -> Crowds:
         config = self._weights.config
