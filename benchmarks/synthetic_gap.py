@@ -53,8 +53,8 @@ def methods(log: Log, protocol: Protocol, config: Config, name: str) -> list[Met
     ]
 
 
-def one_world(regime: str, seed: int, name: str, candidates: int, users: int) -> pl.DataFrame:
-    config = Config(seed=seed, regime=regime)
+def one_world(regime: str, seed: int, name: str, candidates: int, users: int, world: int) -> pl.DataFrame:
+    config = Config(seed=seed, regime=regime, n_users=world)
     log = load(config)
     terms = replace(
         defaults("synthetic", log), n=(10, 30, 100), max_candidates=candidates, common=candidates // 2, max_users=users
@@ -96,13 +96,14 @@ def main() -> None:
     p.add_argument("--preset", default="kinfolk")
     p.add_argument("--candidates", type=int, default=40)
     p.add_argument("--users", type=int, default=3000)
+    p.add_argument("--world", type=int, default=20_000, help="users of every world")
     p.add_argument("--json", type=Path, default=None)
     args = p.parse_args()
     frames: list[pl.DataFrame] = []
     for regime in args.regimes.split(","):
         for seed in range(args.first_seed, args.first_seed + args.seeds):
             began = perf_counter()
-            frames.append(one_world(regime, seed, args.preset, args.candidates, args.users))
+            frames.append(one_world(regime, seed, args.preset, args.candidates, args.users, args.world))
             print(f"{regime} {seed}: {perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
     table = list(summary(pl.concat(frames)))
     print("| regime | method | eAUC | sd | gap closed | least | RALM minus it |\n|---|---|---|---|---|---|---|")
@@ -112,7 +113,7 @@ def main() -> None:
             f"| {r['regime']} | {r['method']} | {r['eauc']:.4f} | {r['eauc_sd']:.4f} | {100 * r['gap_closed']:.0f} % | "
             f"{100 * r['gap_closed_min']:.0f} % | {r['ralm_minus']:+.4f} [{low:+.4f}, {high:+.4f}] |"
         )
-    out = {"bench": "synthetic_gap", "preset": args.preset, "seeds": args.seeds, "rows": table}
+    out = {"bench": "synthetic_gap", "preset": args.preset, "seeds": args.seeds, "world": args.world, "rows": table}
     if args.json is not None:
         args.json.write_text(json.dumps(out, indent=1), encoding="utf-8")
     print(json.dumps({**out, "rows": None, "ralm_gap_closed": _closed(table)}))

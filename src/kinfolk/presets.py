@@ -49,13 +49,16 @@ PRESETS: dict[str, Preset] = {
     "kinfolk": Preset(
         represent=RepresentConfig(
             encoder=EncoderConfig(dropout=0.2),
+            epochs=12,
+            patience=3,
             batch_size=512,
             min_steps=1000,
             lr=4e-3,
             concurrent=True,
             skip_unknown_items=True,
         ),
-        lookalike=LookalikeConfig(size_aware=True),
+        lookalike=LookalikeConfig(size_aware=True, local_gain=0.05, dropout=0.4),
+        training=TrainingConfig(epochs=25, patience=6),
         seeds_share=0.08,
         samples_share=0.08,
         judged=True,

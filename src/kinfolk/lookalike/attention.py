@@ -27,12 +27,14 @@ class LocalAttention(nn.Module):
         h: width of look-alike embeddings.
         learned_temperature: learn t > 0 (starting at 4); else t = 1 as in the paper, where tanh keeps every weight of
             20 clusters under 0.28.
+        gain: scale of the initial W_l; near 0 every cluster starts with its equal (or, size-aware, its seeds') share, and
+            the attention departs from the average only as far as data ask for it.
     """
 
-    def __init__(self, h: int, learned_temperature: bool) -> None:
+    def __init__(self, h: int, learned_temperature: bool, gain: float = 1.0) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(h, h))
-        nn.init.xavier_uniform_(self.weight)
+        nn.init.xavier_uniform_(self.weight, gain)
         start = torch.tensor(math.log(4.0) if learned_temperature else 0.0)
         self.log_temperature = nn.Parameter(start, requires_grad=learned_temperature)
 

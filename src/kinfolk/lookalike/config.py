@@ -23,6 +23,7 @@ class LookalikeConfig:
         learned_temperature: learn the sharpness of the local attention.
         size_aware: add log(cluster size) to both attentions' logits.
         learned_scale: `logit = exp(tau) * score + bias` instead of `logit = score`.
+        local_gain: scale of the initial W_l of the local attention; near 0 training starts at the average.
         dropout: on the input of the transform, while training.
     """
 
@@ -38,6 +39,7 @@ class LookalikeConfig:
     learned_temperature: bool = True
     size_aware: bool = False
     learned_scale: bool = True
+    local_gain: float = 1.0
     dropout: float = 0.0
 
     def __post_init__(self) -> None:

@@ -19,15 +19,21 @@ JUDGED = CampaignConfig(max_seeds=50, max_samples=5_000, use_impressions=False, 
 def crowd_auc(campaign: Campaign) -> float:
     """Mean AUC over candidates of the cosine to the mean of the seeds: who clicked next against other candidates'.
 
-    Vectors are centred at the samples' mean and scaled to length one. 0.5 where nothing can be compared.
+    Vectors are centred at the samples' mean, half whitened (the covariance plus as much again in all directions, inverse
+    square root) and scaled to length one: stage 2 can learn such a transform, and without it one strong direction hides
+    what the others have gained. 0.5 where nothing can be compared.
 
     Args:
         campaign: its universal embeddings are judged; only its clicked samples are used.
     """
     clicked = np.flatnonzero(campaign.label == 1)
     candidate, user = campaign.candidate[clicked], campaign.user[clicked]
-    centre = campaign.targets[clicked].mean(axis=0) if len(clicked) else np.zeros(campaign.targets.shape[1], np.float32)
-    users, seeds = _unit(campaign.targets[clicked] - centre), _unit(campaign.seeds - centre)
+    if len(clicked) == 0:
+        return 0.5
+    centre = campaign.targets[clicked].mean(axis=0)
+    transform = _half_whitening(campaign.targets[clicked] - centre)
+    users = _unit((campaign.targets[clicked] - centre) @ transform)
+    seeds = _unit((campaign.seeds - centre) @ transform)
     aucs = []
     for c in np.unique(candidate):
         crowd = seeds[campaign.offsets[c] : campaign.offsets[c + 1]].mean(axis=0)
@@ -38,6 +44,13 @@ def crowd_auc(campaign: Campaign) -> float:
             below = np.searchsorted(others, own, "left") + np.searchsorted(others, own, "right")
             aucs.append(float(below.mean()) / (2 * len(others)))
     return float(np.mean(aucs)) if aucs else 0.5
+
+
+def _half_whitening(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """float32[m, m] of centred vectors float32[n, m]."""
+    values, vectors = np.linalg.eigh((x.T @ x).astype(np.float64) / len(x))
+    scale = 1 / np.sqrt(np.maximum(values, 0) + values.mean() + 1e-12)
+    return np.asarray((vectors * scale) @ vectors.T, np.float32)
 
 
 def _unit(x: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -25,7 +25,7 @@ class LookalikeModel(nn.Module):
         self.layer = nn.Linear(config.m, config.h)
         self.activation = nn.PReLU() if config.activation == "prelu" else nn.ReLU()
         self.dropout = nn.Dropout(config.dropout)
-        self.local = LocalAttention(config.h, config.learned_temperature)
+        self.local = LocalAttention(config.h, config.learned_temperature, config.local_gain)
         self.global_ = GlobalAttention(config.h, config.attention_size)
         scale = 2.3 if config.learned_scale else 0.0  # exp(2.3) = 10: cosines of +-0.1 then move the odds by e
         self.log_scale = nn.Parameter(torch.tensor(scale), requires_grad=config.learned_scale)
