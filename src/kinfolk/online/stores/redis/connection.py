@@ -120,8 +120,9 @@ class Connection:
             refused = [i for i in todo if isinstance(answers[i], _REFUSED)]
             if not refused or not pauses:
                 break
-            self._mend([calls[i] for i in (todo if atomic else refused)], [answers[i] for i in refused], pauses.pop(0))
-            todo = todo if atomic else refused
+            # Within a transaction, too: EXEC runs the other commands where a script is missing, and they stay done.
+            self._mend([calls[i] for i in todo], [answers[i] for i in refused], pauses.pop(0))
+            todo = refused
         for answer in answers:
             if isinstance(answer, Exception):
                 raise self._error(answer) from answer
