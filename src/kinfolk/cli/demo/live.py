@@ -75,7 +75,7 @@ class Live:
         item: outside id of the new item.
         growth: rows, in time order.
         sent: clicks sent, of `total` held out; told: what became of them.
-        hours: that the clicks sent span, in the log's own time.
+        hours: that the clicks sent span, in the log's own time; None where its times are made up.
         seconds: that sending took, waits for the looks left out.
         first: seconds of the first feed request. feeds: of every one after it. failed: feeds that were refused.
         per_second: feeds that fell due a second.
@@ -88,7 +88,7 @@ class Live:
     sent: int
     total: int
     told: Counter[str]
-    hours: float
+    hours: float | None
     seconds: float
     first: float
     feeds: np.ndarray[Any, np.dtype[np.float64]]
@@ -141,7 +141,7 @@ def run_live(
                 if not stop.is_set():  # else it was given up because the time is up
                     raise
     end = session.done
-    hours = float(todo.time[end - 1] - todo.time[0]) / 3600 if end else 0.0
+    hours = float(todo.time[end - 1] - todo.time[0]) / 3600 if end and terms.uses_time else None
     return Live(
         todo.item, tuple(session.growth), end, todo.total, session.told, hours, session.seconds, session.first,
         np.array(feeds.seconds), feeds.failed, feeds.per_second, feeds.candidates,
@@ -201,10 +201,13 @@ class _Session:
             self.seconds += replay.seconds
 
     def _look(self, look: Look) -> Growth | None:
-        """The best 5 % for the item as a stored audience, once the refresher has seen every click; None: no time."""
-        item = quote(self._todo.item, safe="")
-        if not self._until(lambda: not self._client.send("GET", f"/v1/candidates/{item}")["stale"]):
-            return None
+        """The best 5 % for the item as a stored audience; None: no time.
+
+        Its newest clicker is posted as a seed, too, for which its crowd is made anew at once: at this speed, hours of
+        the log pass between two rounds of the refresher.
+        """
+        newest = json.dumps({"users": [str(self._log.user_ids[self._todo.user[look.row - 1]])]}).encode()
+        self._client.send("POST", f"/v1/candidates/{quote(self._todo.item, safe='')}/seeds", newest)
         question = {"candidate": self._todo.item, "percent": _PERCENT, "exclude": list(self._todo.met)}
         question["name"] = f"after {look.clicks} clicks"
         made = self._client.send("POST", "/v1/audiences", json.dumps(question).encode())

@@ -45,7 +45,7 @@ def serving(bundle: Path, folder: Path, patience: float) -> Iterator[str]:
     for name in FILES:
         (folder / name).unlink(missing_ok=True)
     log = folder / "serve.log"
-    command = ["serve", str(bundle), "--store", store_of(folder), "--port", "0", "--no-auth", "--refresh-every", "1"]
+    command = ["serve", str(bundle), "--store", store_of(folder), "--port", "0", "--no-auth", "--refresh-every", "5"]
     with log.open("wb") as errors, _told_to_end():
         server = subprocess.Popen(
             [sys.executable, "-c", "from kinfolk.cli import main; main()", *command, "--log-format", "json"],

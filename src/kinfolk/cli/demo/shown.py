@@ -53,8 +53,9 @@ def growth_frame(lived: Live) -> pl.DataFrame:
 def facts(lived: Live) -> dict[str, str]:
     """Numbers of the server and of the replay."""
     p50, p95, p99 = lived.percentiles()
+    span = "" if lived.hours is None else f", {lived.hours:,.1f} hours of the log"
     return {
-        "clicks replayed": f"{lived.sent:,} of {lived.total:,} held out, {lived.hours:,.1f} hours of the log",
+        "clicks replayed": f"{lived.sent:,} of {lived.total:,} held out{span}",
         "clicks a second": f"{lived.sent / lived.seconds:,.0f}" if lived.seconds else "-",
         "accepted": f"{lived.told['accepted']:,}",
         "duplicates": f"{lived.told['duplicates']:,}",
