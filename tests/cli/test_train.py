@@ -100,3 +100,36 @@ def test_nothing_is_overwritten_unasked(run, tables, small_bundle, tmp_path, unt
     run("train", *tables, "--out", tmp_path / "b").refused("a bundle is there already", "--overwrite")
     run("train", *tables, "--out", tmp_path / "letters", "--overwrite").refused("is no bundle")
     run("train", *tables, "--out", tmp_path / "letters" / "mum.txt").refused("is no bundle")
+
+
+def test_excluded_users_leave_no_trace(run, feed, tables, tmp_path):
+    users = pl.read_parquet(feed / "users.parquet").with_columns(pl.col("user_id").cast(pl.String))
+    gone = users["user_id"][:20]
+    marked = users.with_columns(
+        pl.when(pl.col("user_id").is_in(gone.implode()))
+        .then(pl.lit("a-city-of-their-own"))
+        .otherwise(pl.col("city"))
+        .alias("city")
+    )
+    marked.write_parquet(tmp_path / "users.parquet")
+    (tmp_path / "gone.txt").write_text("\n".join([*gone, "nobody-knows"]))
+    options = [tmp_path / "users.parquet" if o == feed / "users.parquet" else o for o in tables]
+    train = ["train", *options, "--preset", "tiny", "--seed", "3", "--out"]
+    assert run(*train, tmp_path / "with").code == 0
+    assert run(*train, tmp_path / "b", "--exclude", tmp_path / "gone.txt").code == 0
+    kept = Bundle.load(tmp_path / "b")
+    assert len(kept.user_ids) == 580
+    assert not set(kept.user_ids) & set(gone)
+
+    def holds(bundle) -> bool:
+        return any(b"a-city-of-their-own" in p.read_bytes() for p in (tmp_path / bundle).iterdir())
+
+    assert holds("with")
+    assert not holds("b")
+
+
+def test_nobody_is_left(run, feed, tables, tmp_path, untouched):
+    ids = pl.read_parquet(feed / "users.parquet")["user_id"].cast(pl.String)
+    (tmp_path / "gone.txt").write_text("\n".join(ids))
+    untouched()
+    run("train", *tables, "--out", tmp_path / "b", "--exclude", tmp_path / "gone.txt").refused("all 600 users")
