@@ -26,6 +26,7 @@ def test_what_was_acknowledged_survives_any_kill(store, start, small_bundle, kno
             for _ in range(int(rng.integers(5, 40))):
                 assert under.acknowledged.acquire(timeout=60), (n, under.failures)
             under.halted.wait(float(rng.uniform(0, 0.05)))
+            under.killing.set()
             if victim in ("both", "kinfolk"):
                 server.kill()
             if victim in ("both", "store"):
@@ -33,9 +34,9 @@ def test_what_was_acknowledged_survives_any_kill(store, start, small_bundle, kno
                 wait_until(lambda under=under: len(under.failures) >= 6, "every client notices")
         said = [f for f in under.failures if len(f) == 3 and f[1] != 503]
         assert not said, (n, victim, said)
-        if shared:
+        if victim in ("both", "store"):
             store.start()
-        else:
+        if not shared:
             with open_it(store) as backend:  # what the file holds before anybody mends it
                 promises.check(backend, candidates)
                 check_snapshots(backend, small_bundle.version, config.k, config.h)

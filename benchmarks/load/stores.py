@@ -1,0 +1,98 @@
+"""Clicks a second behind a store's port, and of raw SQLite with the same rows and PRAGMAs."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+
+from kinfolk.online.clicks import Clicks
+from kinfolk.online.ports import StoreOptions
+from kinfolk.online.stores.open import open_backend
+
+NOW = 1_700_000_000_000
+
+
+def batches(n: int, size: int, candidates: int, users: int, seed: int = 0) -> list[Clicks]:
+    """`n` batches of `size` clicks on names of candidates; no two clicks are one."""
+    rng = np.random.default_rng(seed)
+    names = [f"c{i:05}" for i in range(candidates)]
+    keys = rng.integers(0, 2**64, users, np.uint64)
+    out = []
+    for i in range(n):
+        picked = [names[j] for j in rng.integers(0, candidates, size).tolist()]
+        time_ms = NOW + 1000 * i + np.arange(size, dtype=np.int64) % 1000
+        out.append(Clicks.of(keys[rng.integers(0, users, size)], picked, time_ms))
+    return out
+
+
+def behind_port(url: str, work: list[Clicks], threads: int) -> float:
+    """Clicks a second, every append durable before it returns; `threads` callers."""
+    backend = open_backend(url, StoreOptions())
+    try:
+        half = len(work) // 4
+        for b in work[:half]:  # names are known, kernels compiled
+            backend.seeds.append(b, NOW)
+        rest = work[half:]
+        start = time.perf_counter()
+        callers = [
+            threading.Thread(target=lambda i=i: [backend.seeds.append(b, NOW) for b in rest[i::threads]])  # type: ignore[misc]  # mypy cannot infer lambdas with defaults
+            for i in range(threads)
+        ]
+        for c in callers:
+            c.start()
+        for c in callers:
+            c.join()
+        took = time.perf_counter() - start
+        kept = backend.seeds.stats()["seeds"]
+        if not kept:
+            raise SystemExit(f"{url} kept nothing")
+        return sum(map(len, rest)) / took
+    finally:
+        backend.close()
+
+
+def raw_rows(store: Path, copy: Path) -> float:
+    """Clicks a second of `executemany` of the very journal rows of a store, into a table and file of the same PRAGMAs,
+    a commit a row: what SQLite costs alone."""
+    source = sqlite3.connect(store)
+    rows = source.execute("SELECT generation, arrived, n, clicks FROM journal ORDER BY generation").fetchall()
+    (sql,) = source.execute("SELECT sql FROM sqlite_master WHERE name = 'journal'").fetchone()
+    source.close()
+    return _timed(copy, sql, "INSERT INTO journal VALUES (?, ?, ?, ?)", [[r] for r in rows], sum(r[2] for r in rows))
+
+
+def raw_clicks(copy: Path, work: list[Clicks]) -> float:
+    """The same clicks, a row each, with an index that finds a click delivered twice, a commit a batch."""
+    table = "CREATE TABLE clicks (identity INTEGER PRIMARY KEY, candidate INTEGER, user INTEGER, time INTEGER)"
+    rows = [
+        list(
+            zip(
+                b.identity.view(np.int64).tolist(), b.candidate.tolist(), b.user.view(np.int64).tolist(),
+                b.time.tolist(), strict=True,
+            )
+        )
+        for b in work
+    ]  # fmt: skip
+    return _timed(copy, table, "INSERT OR IGNORE INTO clicks VALUES (?, ?, ?, ?)", rows, sum(map(len, work)))
+
+
+def _timed(path: Path, table: str, insert: str, transactions: list[list[tuple[object, ...]]], clicks: int) -> float:
+    connection = sqlite3.connect(path, isolation_level=None)
+    for pragma in (
+        "page_size = 8192", "journal_mode = WAL", "synchronous = FULL", "fullfsync = ON", "secure_delete = ON",
+        "cache_size = -16000", "wal_autocheckpoint = 4000",
+    ):  # fmt: skip
+        connection.execute(f"PRAGMA {pragma}").fetchall()
+    connection.execute(table)
+    start = time.perf_counter()
+    for rows in transactions:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.executemany(insert, rows)
+        connection.execute("COMMIT")
+    took = time.perf_counter() - start
+    connection.close()
+    return clicks / took
