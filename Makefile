@@ -7,8 +7,9 @@ DATA   ?= synthetic
 DIR    ?=
 OUT    ?= demo
 SEED   ?= 0
+MINUTES ?= 20
 
-.PHONY: help setup demo test test-full lint types contracts unit bench clean
+.PHONY: help setup demo test test-full lint types contracts unit bench soak clean
 .DEFAULT_GOAL := help
 
 help: ## what there is to make
@@ -51,7 +52,10 @@ unit:
 	$(BIN)/python -m pytest -q -rs -n 2 --dist loadfile
 
 bench: setup ## every benchmark, one after the other
-	for b in benchmarks/*.py; do $(BIN)/python $$b --json || exit 1; done
+	for b in $(filter-out benchmarks/soak.py,$(wildcard benchmarks/*.py)); do $(BIN)/python $$b --json || exit 1; done
+
+soak: setup ## a server under load for twenty minutes: memory flat, nothing refused (MINUTES=20)
+	$(BIN)/python benchmarks/soak.py --minutes $(MINUTES)
 
 clean: ## forget what was built
 	rm -rf $(VENV) $(OUT) .mypy_cache .ruff_cache .pytest_cache
