@@ -18,6 +18,13 @@ from kinfolk.cli.client import ServerError
 FILES = ("kinfolk.db", "kinfolk.db-wal", "kinfolk.db-shm", "kinfolk.db.lock", "serve.log")
 """Everything a server leaves in the folder it is given."""
 
+# Where this process is killed, the server is told to end, too (Linux; elsewhere it would be left behind).
+_MAIN = (
+    "import contextlib, ctypes, signal\n"
+    "with contextlib.suppress(AttributeError, OSError): ctypes.CDLL(None).prctl(1, signal.SIGTERM)\n"
+    "from kinfolk.cli import main\n"
+    "main()\n"
+)
 _LOOK_S = 0.05
 _STOP_S = 20.0
 
@@ -48,7 +55,7 @@ def serving(bundle: Path, folder: Path, patience: float) -> Iterator[str]:
     command = ["serve", str(bundle), "--store", store_of(folder), "--port", "0", "--no-auth", "--refresh-every", "5"]
     with log.open("wb") as errors, _told_to_end():
         server = subprocess.Popen(
-            [sys.executable, "-c", "from kinfolk.cli import main; main()", *command, "--log-format", "json"],
+            [sys.executable, "-c", _MAIN, *command, "--log-format", "json"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=errors,

@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 EXPLAINED = (
-    "After so many users clicked it: seeds with an embedding; its audience, the best 5 % of who can be scored and "
-    "have not clicked; how many will click before the log ends; lift: their share in the best 1 % or 5 % over their "
-    "share among all, so 1 is chance."
+    "After so many users clicked it: seeds with an embedding; size of its audience, the best 5 % of who can be scored "
+    "and has not clicked; how many click later in the log, and of these how many are in the best 1 % and 5 %; lift: "
+    "how many times as many as in a random choice."
 )
-HEAD = ("clicks", "seeds", "audience", "to click", "hits 1 %", "lift 1 %", "hits 5 %", "lift 5 %")
+HEAD = ("clicks", "seeds", "size", "later", "in 1%", "lift 1%", "in 5%", "lift 5%")
 
 
 def cells(g: Growth) -> tuple[str, ...]:
