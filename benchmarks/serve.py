@@ -41,9 +41,10 @@ def latencies(server: ServedProcess, ids: list[str], names: list[str], seconds: 
     for kind, more in kinds.items():
         for rate in RATES:
             streams = [clicks, {"name": kind, "kind": kind, "rate": rate, **more}]
-            result(drive(server.url, 1.0, streams, seed=rate))  # a second to settle
+            seed = 1000 * list(kinds).index(kind) + rate  # else clicks of another phase would be sent again
+            result(drive(server.url, 1.0, streams, seed=seed))  # a second to settle
             before = metrics(server)
-            found = result(drive(server.url, seconds, streams, seed=rate + 1))
+            found = result(drive(server.url, seconds, streams, seed=seed + 1))
             rounds = metrics(server)["kinfolk_refresher_rounds"] - before["kinfolk_refresher_rounds"]
             own = found["streams"][kind]
             bad = {s: n for s, n in own["status"].items() if s != "200"}
