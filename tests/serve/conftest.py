@@ -1,9 +1,16 @@
 """Apps without sockets: over an engine of plain dicts with the engine's methods, called through ASGI."""
 
 import io
+import json
 import os
+import signal
+import subprocess
+import sys
+import threading
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 from starlette.testclient import TestClient
@@ -265,3 +272,88 @@ def shared_apps():
             return served
 
         yield again
+
+
+PATIENCE_S = 120
+
+
+class Process:
+    """A command under way, with the JSON lines that it logs."""
+
+    def __init__(self, folder, *args):
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "kinfolk.cli", *map(str, args)],
+            cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env={k: v for k, v in os.environ.items() if not k.startswith("KINFOLK_")},
+        )  # fmt: skip
+        self.lines: list[str] = []
+        self.changed = threading.Condition()
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _read(self):
+        for line in self.process.stderr:
+            with self.changed:
+                self.lines.append(line)
+                self.changed.notify_all()
+
+    def said(self, event: str, times: int = 1) -> dict:
+        """The last of `times` log lines of an event, waited for."""
+
+        def found():
+            events = [json.loads(x) for x in self.lines if x.startswith("{")]
+            return [e for e in events if e["event"] == event]
+
+        with self.changed:
+            assert self.changed.wait_for(lambda: len(found()) >= times, PATIENCE_S), self.lines
+            return found()[times - 1]
+
+    def stop(self, how=signal.SIGTERM) -> int:
+        self.process.send_signal(how)
+        code = self.process.wait(PATIENCE_S)
+        self.reader.join(PATIENCE_S)
+        return code
+
+
+@contextmanager
+def running(folder, *args):
+    process = Process(folder, *args)
+    try:
+        yield process
+    finally:
+        process.process.kill()
+        process.process.wait(PATIENCE_S)
+        process.reader.join(PATIENCE_S)
+        process.process.stdout.close()
+        process.process.stderr.close()
+
+
+def _ask(url: str, method: str = "GET", body: object = None, key: str = "") -> tuple[int, object]:
+    data = None if body is None else json.dumps(body).encode()
+    headers = {"Content-Type": "application/json"} | ({"X-API-Key": key} if key else {})
+    try:
+        with urlopen(Request(url, data, headers, method=method), timeout=PATIENCE_S) as answer:
+            text = answer.read()
+            return answer.status, json.loads(text) if text[:1] in (b"{", b"[") else text.decode()
+    except HTTPError as e:
+        with e:
+            return e.code, json.loads(e.read())
+
+
+@pytest.fixture
+def home(tmp_path, small_bundle):
+    """A folder with a bundle in it."""
+    (tmp_path / "bundle").symlink_to(small_bundle.path)
+    return tmp_path
+
+
+@pytest.fixture
+def start(home):
+    """`with start("serve", "bundle", ...) as process`: a command, run in `home`, killed at the end."""
+    return lambda *args: running(home, *args)
+
+
+@pytest.fixture
+def ask():
+    """`ask(url, method, body, key)`: status and answer."""
+    return _ask

@@ -58,6 +58,7 @@ def living(small_bundle, tmp_path_factory):
             yield app, ["c0", "empty", "gone", users[0], users[39], "new", audience.id, waiting.id, "nobody", "a/b"]
 
 
+@pytest.mark.timeout(1200)
 def test_no_case_breaks_the_document_or_the_server(living):
     app, ids = living
     schema = schemathesis.openapi.from_asgi("/openapi.json", app)
