@@ -167,6 +167,24 @@ def test_a_holder_who_slept_publishes_nothing(backend, space, made, clock, users
     assert latest(backend, space, "a").seeds_used == 9
 
 
+def test_a_holder_who_slept_looks_before_it_publishes(backend, space, made, clock, users):
+    """The lease has gone to another who has published nothing yet: the fence alone would let the old holder through."""
+    click(backend, "a", users[:5], clock())
+
+    class Sleepy(Space):
+        def snapshots(self, *args, **options):
+            clock.forward(TTL + 1)
+            assert backend.leases.acquire(LEASE, "two", clock(), TTL) is not None
+            return super().snapshots(*args, **options)
+
+    sleepy = Sleepy.open(space.bundle, backend.secret())
+    one = made("one", lambda: sleepy)
+    assert one.run_once() == 0
+    assert one.stats()["lost"] == 1
+    assert latest(backend, space, "a") is None
+    assert "a" in backend.seeds.dirty()
+
+
 def test_the_fence_holds_even_if_the_lease_seems_held(backend, space, made, clock, users, monkeypatch):
     one, two = made("one"), made("two")
     click(backend, "a", users[:5], clock())
