@@ -20,7 +20,7 @@ from hypothesis.extra import numpy as hnp
 
 from kinfolk.online.clicks import Clicks, candidate_key
 from kinfolk.online.ports import Audience, Candidate, Key, Members, StoreError, StoreOptions, UserRecord
-from kinfolk.online.stores import arrays
+from kinfolk.online.stores import arrays, blocks
 from kinfolk.online.stores.open import open_backend
 from kinfolk.online.stores.sqlite import journal
 from kinfolk.online.stores.sqlite.backup import backup, restore
@@ -271,7 +271,7 @@ for batch in range(first, first + 100000):
 
 def test_every_acknowledged_click_is_there_once_after_kills(url):
     acknowledged = -1
-    for round in range(12 if FULL else 3):
+    for round in range(12 if FULL else 2):
         first = acknowledged + 1
         child = subprocess.Popen(
             [sys.executable, "-c", WRITER, url, str(first)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -279,7 +279,7 @@ def test_every_acknowledged_click_is_there_once_after_kills(url):
         try:
             for line in child.stdout:
                 acknowledged = int(line)
-                if acknowledged >= first + 25 * (round + 1):
+                if acknowledged >= first + 20 * (round + 1):
                     break
             child.send_signal(signal.SIGKILL)
             acknowledged = max([acknowledged, *(int(line) for line in child.stdout if line.endswith("\n"))])
@@ -300,6 +300,32 @@ def test_every_acknowledged_click_is_there_once_after_kills(url):
             assert sum(store.count(f"c{c}") for c in range(3)) == len(there)
             assert set(store.dirty()) == {"c0", "c1", "c2"}
             acknowledged = batches - 1
+
+
+# ---- users who left
+
+
+def test_no_key_of_a_forgotten_user_stays_in_a_table(url, file):
+    """Neither in the journal nor in runs nor in trails, folded or not, now or after a restart."""
+    rows = [(u, f"c{u % 2}", NOW + 1000 * u) for u in range(40)]
+    gone = np.array([3, 4, 17, 39], np.uint64)
+    with closing(open_backend(url)) as backend:
+        backend.seeds.append(clicks_of(rows[:20]), NOW)
+        backend.seeds.fold()
+        backend.seeds.append(clicks_of(rows[15:]), NOW)
+        backend.seeds.append(clicks_of([(39, "only", NOW)]), NOW)
+        assert backend.seeds.forget(gone) == ["c0", "c1", "only"]
+        assert [backend.seeds.trail(int(u), 9)[0] for u in gone] == [[]] * 4
+    with closing(sqlite3.connect(file)) as other:
+        journaled = [journal.users(data) for (data,) in other.execute("SELECT clicks FROM journal")]
+        folded = [blocks.decode(data).user for (data,) in other.execute("SELECT block FROM runs")]
+    for users in (journaled, folded):
+        assert set(np.concatenate(users).tolist()) == set(range(40)) - set(gone.tolist())
+    with closing(open_backend(url)) as backend:
+        assert [backend.seeds.trail(int(u), 9)[0] for u in gone] == [[]] * 4
+        assert backend.seeds.trail(5, 9)[0] == ["c1"]
+        assert backend.seeds.count("only") == 0
+        assert "only" in backend.seeds.dirty()
 
 
 # ---- bytes

@@ -28,7 +28,8 @@ def same(a: Members | None, b: Members) -> bool:
     return (
         a is not None
         and a.ids == b.ids
-        and (a.keys.dtype, a.scores.dtype) == (np.uint64, np.float32)
+        and a.keys.dtype == np.dtype(np.uint64)
+        and a.scores.dtype == np.dtype(np.float32)
         and np.array_equal(a.keys, b.keys)
         and np.array_equal(a.scores, b.scores)
     )

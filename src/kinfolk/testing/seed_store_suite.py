@@ -31,19 +31,23 @@ def clicks_of(rows: list[Click], event_ids: list[str | None] | None = None) -> C
 
 def seconds_of(seeds: Seeds) -> list[tuple[int, int]]:
     """(user, second), oldest first."""
-    assert (seeds.user.dtype, seeds.time.dtype) == (np.uint64, np.int64)
+    assert seeds.user.dtype == np.dtype(np.uint64)
+    assert seeds.time.dtype == np.dtype(np.int64)
     return list(zip(seeds.user.tolist(), (seeds.time // 1000).tolist(), strict=True))
 
 
 @dataclass
 class _Model:
-    """Seeds and trails in dicts. possibly: dirty or not, as the store likes."""
+    """Seeds and trails in dicts. possibly: dirty or not, as the store likes. unsure: clicks on what was dropped, which
+    a trail may show or not.
+    """
 
     seeds: dict[str, dict[int, int]] = field(default_factory=dict)
     trails: dict[int, dict[str, int]] = field(default_factory=dict)
     sent: list[Click] = field(default_factory=list)
     dirty: set[str] = field(default_factory=set)
     possibly: set[str] = field(default_factory=set)
+    unsure: set[tuple[int, str]] = field(default_factory=set)
 
     def append(self, rows: list[Click]) -> tuple[int, int]:
         new = 0
@@ -81,8 +85,7 @@ class _Model:
         self.dirty.discard(candidate)
         self.possibly.add(candidate)
         self.sent = [row for row in self.sent if row[1] != candidate]
-        for trail in self.trails.values():
-            trail.pop(candidate, None)
+        self.unsure |= {(user, candidate) for user, trail in self.trails.items() if candidate in trail}
 
 
 # Users never share a second, so that the newest are the same for every order among equals.
@@ -107,7 +110,7 @@ _STEP = st.one_of(
 class SeedStoreSuite:
     """Needs a fixture `harness`."""
 
-    @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(steps=st.lists(_STEP, max_size=14))
     def test_it_does_what_a_model_of_dicts_does(self, harness: Harness, steps: list[tuple[str, object]]) -> None:
         """Appends, replays, restarts, users and candidates that leave, and a refresher, in any order."""
@@ -135,8 +138,8 @@ class SeedStoreSuite:
                     model.drop(what)  # type: ignore[arg-type]
                 elif kind == "clean":
                     store.clean(what, store.dirty().get(what, 0))  # type: ignore[arg-type, call-overload]
-                    model.dirty.discard(what)  # type: ignore[arg-type]
-                    model.possibly.discard(what)  # type: ignore[arg-type]
+                    model.dirty.discard(what)
+                    model.possibly.discard(what)
                 elif kind == "clean late" and what not in forgotten:
                     candidate = what[1]  # type: ignore[index]
                     known = store.dirty().get(candidate, store.generation())
@@ -167,8 +170,11 @@ class SeedStoreSuite:
             items, times = store.trail(user, 50)
             assert times.dtype == np.int64
             assert times.tolist() == sorted(times.tolist())
+            found = dict(zip(items, times.tolist(), strict=True))
             known = model.trails.get(user, {})
-            assert {i: t for i, t in zip(items, times.tolist(), strict=True) if i in known} == known
+            assert found.keys() <= known.keys()
+            sure = {i for i in known if (user, i) not in model.unsure}
+            assert {i: found.get(i) for i in sure} == {i: known[i] for i in sure}
         dirty = store.dirty()
         assert model.dirty <= dirty.keys() <= model.possibly
         assert all(0 < generation <= store.generation() for generation in dirty.values())

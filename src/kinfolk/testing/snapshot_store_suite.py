@@ -51,7 +51,7 @@ class SnapshotStoreSuite:
         """All fields, several candidates and models, awkward numbers."""
         backend = harness.open(StoreOptions())
         odd = snapshot("é {1}", 3)
-        odd.centroids[0, :4] = [np.float32(1e-42), -0.0, np.float32(3.4e38), 1 / 3]
+        odd.centroids[0, :4] = np.array([1e-42, -0.0, 3.4e38, 1 / 3], np.float32)
         given = [odd, snapshot("b", 1), snapshot("b", 2, "m2", k=1), snapshot("c", 9)]
         assert backend.snapshots.cursor() == 0
         cursor = backend.snapshots.publish(given, None)

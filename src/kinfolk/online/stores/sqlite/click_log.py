@@ -32,6 +32,7 @@ class ClickLog:
         self.n = self.folded = 0
         self._arrivals: deque[tuple[int, int]] = deque()  # (first row, ms) of each batch
         self._last_of_item = np.full(_FIRST, -1, np.int32)
+        self._gone: dict[int, int] = {}  # user -> row before which their clicks are not given back
         self._allocate(_FIRST)
 
     def _allocate(self, size: int) -> None:
@@ -59,7 +60,7 @@ class ClickLog:
     def of_user(self, user: int, limit: int) -> tuple[I32, I64]:
         """Items and times (ms) of a user's clicks, the last `limit` that came, newest arrival first."""
         last = _last(self._last_of_user, self.user, np.uint64(user))
-        rows = _walk(self._by_user, last, 0, limit)
+        rows = _walk(self._by_user, last, self._gone.get(user, 0), limit)
         return self.item[rows], self.time[rows]
 
     def unfolded(self) -> tuple[I32, U64, I64]:
@@ -68,31 +69,32 @@ class ClickLog:
         return self.item[rows].copy(), self.user[rows].copy(), self.time[rows].copy()
 
     def remove(self, users: U64) -> None:
-        """Of folded and unfolded clicks; only when all are folded."""
+        """Of folded clicks; only when all are folded. They are not given back any more, and go when room is needed."""
         assert self.folded == self.n
-        keep = np.flatnonzero(~np.isin(self.user[: self.n], users))
-        before = np.array([first for first, _ in self._arrivals], np.int64)
-        moved = np.searchsorted(keep, before)
-        self._arrivals = deque(zip(moved.tolist(), (ms for _, ms in self._arrivals), strict=True))
-        self._keep(keep, len(self.user))
-        self.folded = self.n
+        self._gone |= dict.fromkeys(users.tolist(), self.n)
 
     def _make_room(self, n: int) -> None:
         """Drop what may go; if more than two thirds stay, twice the room."""
         first = self._arrivals[0][0] if self._arrivals else self.n
         if self.n - first + n > self._limit:
             first = self.n - self._limit // 2
-        first = max(min(first, self.folded), 0)
+        rows = np.arange(max(min(first, self.folded), 0), self.n)
+        if self._gone:
+            gone = np.fromiter(self._gone, np.uint64, len(self._gone))
+            there = np.flatnonzero(np.isin(self.user[rows], gone))
+            until = np.fromiter((self._gone[int(u)] for u in self.user[rows[there]]), np.int64, len(there))
+            rows = np.delete(rows, there[rows[there] < until])
+            self._gone = {}
         size = len(self.user)
-        while 3 * (self.n - first + n) > 2 * size:
+        while 3 * (len(rows) + n) > 2 * size:
             size *= 2
-        self._arrivals = deque((max(row - first, 0), ms) for row, ms in self._arrivals)
-        folded = self.folded - first
-        self._keep(np.arange(first, self.n), size)
-        self.folded = folded
+        self._keep(rows, size)
 
-    def _keep(self, rows: NDArray[np.int64], size: int) -> None:
+    def _keep(self, rows: I64, size: int) -> None:
         item, user, time = self.item[rows], self.user[rows], self.time[rows]
+        starts = np.searchsorted(rows, np.array([row for row, _ in self._arrivals], np.int64)).tolist()
+        self._arrivals = deque(zip(starts, (ms for _, ms in self._arrivals), strict=True))
+        self.folded = int(np.searchsorted(rows, self.folded))
         self._allocate(size)
         self._last_of_item.fill(-1)
         self.n = 0

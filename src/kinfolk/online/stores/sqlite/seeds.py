@@ -246,11 +246,11 @@ class SqliteSeeds:
         rows = transaction.execute("SELECT generation FROM journal").fetchall()
         for (generation,) in rows:
             (data,) = transaction.execute("SELECT clicks FROM journal WHERE generation = ?", (generation,)).fetchone()
-            item, user, time, identity = journal.decode(data, self._items.key)
-            keep = ~np.isin(user, users)
+            keep = ~np.isin(journal.users(data), users)
             if keep.all():
                 continue
             if keep.any():
+                item, user, time, identity = journal.decode(data, self._items.key)
                 item, user, time, identity = item[keep], user[keep], time[keep], identity[keep]
                 data = journal.encode(item, user, time, identity, self._items.key[item])
                 transaction.execute(
