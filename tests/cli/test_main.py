@@ -44,7 +44,7 @@ def test_help_of_every_command_names_every_option(run, command):
     ended = run(command, "--help")
     assert ended.code == 0
     options = options_of(command)
-    assert len(options) >= 3
+    assert len(options) >= 2
     for option in options:
         assert option in ended.out
 

@@ -77,6 +77,8 @@ def serve_here(settings: Settings, sock: socket.socket, parent: int | None = Non
     with closing(open_store(settings)) as backend:
         for said in backend.warnings():
             log.warning("store", said=said)
+        if settings.auth and not backend.keys.list():
+            log.warning("no keys", said="nobody can ask anything yet: stop, and `kinfolk keys create` one")
         engine = make_engine(settings, backend)
         from kinfolk.online.clock import system_clock
         from kinfolk.serve.app import create_app
