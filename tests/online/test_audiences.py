@@ -215,7 +215,7 @@ def test_background_threads_work_on_them(engine, users):
     engine.start()
     import threading
 
-    for _ in range(2000):
+    for _ in range(12_000):
         if engine.audience(asked.id).state == "ready":
             break
         threading.Event().wait(0.01)

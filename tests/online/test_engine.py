@@ -414,7 +414,7 @@ def test_many_threads_at_once(make, users, backend):
     assert feeds[0].items == feeds[1].items
 
 
-def wait(condition, seconds=20):
+def wait(condition, seconds=120):
     """Until a condition holds; fails after a bound."""
     done = threading.Event()
     for _ in range(int(seconds * 100)):

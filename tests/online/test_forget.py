@@ -1,8 +1,10 @@
 """A user who leaves: in no answer from then on, in no store soon after, whatever comes later."""
 
+import io
 from contextlib import closing
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
@@ -234,11 +236,19 @@ def test_it_survives_a_restart(make, users, clock, backend):
     """A process dies between the tombstone and the purge; the next one honours the wish and finishes the work."""
     engine = make()
     engine.post_seeds("c00", users[:10])
+    held = engine.create_audience(Question(seeds=users[:10], percent=100, include_seeds=True)).id
+    work(engine._d, "w")
     backend.users.forget(user_key(backend.secret(), users[0]), clock())
     reborn = make()
     assert reborn.forget_status(users[0]).state == "pending"
     assert not reborn.feed(users[0], 1).known
     assert users[0] not in {u for u, _ in reborn.candidate_audience("c00", 10_000)}
+    assert backend.audiences.of_user(user_key(backend.secret(), users[0])) == [held], "not purged yet"
+    assert reborn.audiences_of(users[0]) == []
+    assert users[0] not in {m.id for m in reborn.members(held, None, 10_000).members}
+    file = pq.read_table(io.BytesIO(b"".join(reborn.members_parquet(held))))
+    assert users[0] not in file["user_id"].to_pylist()
+    assert len(file) == len(users) - 1
     refreshed(reborn, clock)
     refreshed(reborn, clock)
     assert holds(backend, users[0]) == []

@@ -14,7 +14,7 @@ from kinfolk.lookalike.weights import Snapshot as Crowds
 from kinfolk.online.swap import LINGER_MS, RECORD, Record
 
 
-def wait(condition, seconds=20):
+def wait(condition, seconds=120):
     done = threading.Event()
     for _ in range(int(seconds * 100)):
         if condition():
