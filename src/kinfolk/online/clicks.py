@@ -1,8 +1,8 @@
 """Clicks as they travel from a request or a bus to a store: `Clicks`, one array a column, users as keys, not as ids.
 
 A user's key is a 64-bit keyed hash of the outside id (BLAKE2b with the deployment's secret). Seeds, histories and
-tombstones hold keys alone: no personal id is stored there, no dictionary of ids is kept or read while clicks arrive, and
-who was forgotten cannot be read from what remains. Among 100 million users two share a key with probability 0.0003.
+tombstones hold keys alone: no personal id is stored there, no dictionary of ids is kept or read while clicks arrive,
+and who was forgotten cannot be read from what remains. Among 100 million users two share a key with probability 0.0003.
 """
 
 from __future__ import annotations

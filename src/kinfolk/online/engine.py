@@ -270,6 +270,10 @@ class Engine:
         """Numbers for metrics; names in `work.stats`."""
         return self._work.stats()
 
+    def refresh(self) -> int:
+        """One turn as refresher, if elected and due; how many crowds were published."""
+        return self._work.refresh()
+
     def start(self) -> None:
         """Start the background threads: refresher if elected, audience jobs, purges, expiries."""
         self._work.start()

@@ -66,8 +66,8 @@ def engine_settings(settings: Settings) -> EngineSettings:
     )
 
 
-def make_engine(settings: Settings, backend: Backend) -> Engine:
-    """The engine, not started.
+def make_engine(settings: Settings, backend: Backend, *, answers: bool = True) -> Engine:
+    """The engine, not started; one that `answers` has rehearsed, so that its first request is as fast as its second.
 
     Raises:
         OptionError: no bundle is named.
@@ -78,8 +78,13 @@ def make_engine(settings: Settings, backend: Backend) -> Engine:
     from kinfolk.bundle import Bundle
     from kinfolk.online.clock import system_clock
     from kinfolk.online.engine import Engine
+    from kinfolk.online.rehearse import rehearse
 
-    return Engine(backend, Bundle.load(settings.bundle), engine_settings(settings), system_clock)
+    bundle, options = Bundle.load(settings.bundle), engine_settings(settings)
+    engine = Engine(backend, bundle, options, system_clock)
+    if answers:
+        rehearse(bundle, options)
+    return engine
 
 
 UPLOADED = 1_000_000

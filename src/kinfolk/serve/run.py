@@ -177,7 +177,7 @@ def refresh_alone(settings: Settings) -> None:
     old = {n: signal.signal(n, lambda *_: stop.set()) for n in (signal.SIGTERM, signal.SIGINT)}
     try:
         with closing(open_store(settings)) as backend:
-            engine = make_engine(settings, backend)
+            engine = make_engine(settings, backend, answers=False)
             try:
                 engine.start()
                 log.info("refreshing", store=without_password(settings.store), every=settings.refresh_every)
