@@ -22,8 +22,8 @@ class Preset:
     lookalike: shape of stage 2.
     training: training of stage 2.
     seeds_share, samples_share: shares of the clicks in the second and the third window.
-    judged: stage 1 keeps the epoch that best tells the crowds of the later windows apart (`lookalike.judge`), and holds out
-        nothing for a validation loss.
+    judged: stage 1 keeps the epoch that best tells the crowds of the later windows apart (`lookalike.judge`), and holds
+        out nothing for a validation loss.
     fresh: score users by their history as of now instead of vectors made at the end of training.
     extend_epochs: after stage 2, passes over the later windows that give the items born in them rows of their own,
         everything else frozen; 0 leaves them unknown.

@@ -107,7 +107,7 @@ class Run:
         metrics_path: Path | None,
         judge: Callable[[UserEncoder], float] | None = None,
     ) -> list[dict[str, float]]:
-        """Train to the end; weights are the best ones where something was held out or there is a judge, else the last."""
+        """Train to the end; keeps the best weights where something is held out or a judge is there, else the last."""
         rows: list[dict[str, float]] = []
         best: dict[str, Tensor] | None = None
         if resume and checkpoint is not None:
