@@ -107,10 +107,14 @@ _STEP = st.one_of(
 )
 
 
+# One test, inherited by a class for each backend: hypothesis takes that for a mistake.
+_INHERITED = (HealthCheck.function_scoped_fixture, HealthCheck.differing_executors)
+
+
 class SeedStoreSuite:
     """Needs a fixture `harness`."""
 
-    @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(deadline=None, max_examples=40, suppress_health_check=_INHERITED)
     @given(steps=st.lists(_STEP, max_size=14))
     def test_it_does_what_a_model_of_dicts_does(self, harness: Harness, steps: list[tuple[str, object]]) -> None:
         """Appends, replays, restarts, users and candidates that leave, and a refresher, in any order."""
