@@ -204,7 +204,7 @@ def test_whatever_fails_every_click_ends_up_in_the_store_once(server, client, st
     store = RedisBackend.open(server.url)
 
     def name(number):
-        return open_source(server.url, stream="clicks", group="g", consumer=f"r{number}", claim_after_ms=1)
+        return open_source(server.url, stream="clicks", group="kinfolk", consumer=f"r{number}", claim_after_ms=1)
 
     sources = [name(i) for i in range(3)]
     wrong = ""

@@ -19,10 +19,11 @@ def warnings_of(client: Any) -> list[str]:
     if settings["appendonly"] != "yes":
         out.append("appendonly is off: when the server stops, everything since its last snapshot is lost")
     elif settings["appendfsync"] != "always":
-        lost = "about a second" if settings["appendfsync"] == "everysec" else "some seconds"
+        # With everysec, what arrives while the disk is busy waits in the server's own memory, for up to two seconds.
+        lost = "two seconds" if settings["appendfsync"] == "everysec" else "half a minute"
         out.append(
-            f"appendfsync is {settings['appendfsync']}, not always: acknowledged clicks survive a kill of the server, "
-            f"but a power cut or a crash of its host can lose {lost} of them"
+            f"appendfsync is {settings['appendfsync']}, not always: a kill of the server or a power cut can lose up to "
+            f"{lost} of acknowledged clicks"
         )
     elif settings["no-appendfsync-on-rewrite"] == "yes":
         out.append("no-appendfsync-on-rewrite is on: a power cut while the log is rewritten can lose clicks")

@@ -183,18 +183,25 @@ class RedisSeeds:
         return held
 
     def _forget_in(self, candidate: str, users: NDArray[np.uint64]) -> bool:
-        ask, dirty = self._connection, names.dirty(names.shard(candidate))
-        if not np.isin(users, folding.read(ask, candidate, _ALL).block.user).any():
+        """Whether one of the users was among the newest seeds; those that wait to be trimmed go without a word."""
+        ask, most, dirty = self._connection, self._options.max_seeds, names.dirty(names.shard(candidate))
+        whole = folding.read(ask, candidate, _ALL).block
+        if blocks.remove(whole, users) is whole:
+            return False
+
+        # Trimmed before, not after: who was beyond the newest does not move up when others leave.
+        def without(kept: folding.Kept) -> Block | None:
+            left = blocks.remove(kept.block, users)
+            return None if left is kept.block else left
+
+        newest = blocks.trim(whole, most)
+        if blocks.remove(newest, users) is newest:
+            self.fold(candidate)
             return False
         # Marked before, in case this process dies in between, and after, since a reader may have cleaned it meanwhile.
         generation = int(ask.do("INCRBY", names.GENERATION, 2))
         ask.do("ZADD", dirty, "GT", generation - 1, candidate)
-
-        def without(kept: folding.Kept) -> Block | None:
-            left = blocks.remove(kept.block, users)
-            return None if left is kept.block else blocks.trim(left, self._options.max_seeds)
-
-        changed = folding.change(ask, candidate, _ALL, without, generation)
+        changed = folding.change(ask, candidate, most, without, generation)
         if changed is not None:
             ask.run(RAISE, [names.GENERATION], changed)
             ask.do("ZADD", dirty, "GT", changed, candidate)
