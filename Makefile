@@ -9,7 +9,7 @@ OUT    ?= demo
 SEED   ?= 0
 MINUTES ?= 20
 
-.PHONY: help setup demo test test-full lint types contracts unit bench soak clean
+.PHONY: help system setup demo test test-full lint types contracts unit bench soak clean
 .DEFAULT_GOAL := help
 
 help: ## what there is to make
@@ -25,7 +25,7 @@ $(VENV)/.core: $(BIN)/python pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.all: $(BIN)/python pyproject.toml constraints.txt
-	$(PIP) -e ".[dev,bench,lightgbm]"
+	$(PIP) -e ".[dev,bench,lightgbm,redis]"
 	@touch $@ $(VENV)/.core
 
 setup: $(VENV)/.all ## .venv with every extra and every benchmark peer
@@ -33,10 +33,18 @@ setup: $(VENV)/.all ## .venv with every extra and every benchmark peer
 demo: $(VENV)/.core ## the main job: make demo [DATA=kuairand|globo|movielens-1m DIR=folder]
 	$(BIN)/kinfolk demo --data-set $(DATA) $(if $(DIR),--data $(DIR)) --out $(OUT) --seed $(SEED)
 
-test: setup lint types contracts unit ## lint, types, import contracts and all tests (heavy ones with reduced counts)
+test: system setup lint types contracts unit ## lint, types, import contracts and all tests (heavy ones with reduced counts)
 
-test-full: setup lint types contracts ## as test, with full counts
+test-full: system setup lint types contracts ## as test, with full counts
 	KINFOLK_FULL=1 $(BIN)/python -m pytest -q -rs -n 2 --dist loadfile
+
+# A real Redis for the tests of the shared store. RUNLEVEL keeps Debian from starting one of its own.
+system: ## programs the tests start: redis-server
+	@command -v redis-server >/dev/null || command -v valkey-server >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -q && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -q redis-server; \
+	  else false; fi; } || \
+	  echo "tests on Redis will be skipped: install it first (Debian: apt-get install redis-server; macOS: brew install redis)" >&2
 
 lint:
 	$(BIN)/ruff check .

@@ -27,7 +27,7 @@ class LocalAttention(nn.Module):
         h: width of look-alike embeddings.
         learned_temperature: learn t > 0 (starting at 4); else t = 1 as in the paper, where tanh keeps every weight of
             20 clusters under 0.28.
-        gain: scale of the initial W_l; near 0 every cluster starts with an equal share (size-aware: its seeds' share), and
+        gain: scale of the initial W_l; near 0 every cluster starts with an equal (size-aware: its seeds') share, and
             the attention departs from the average only as far as data ask for it.
     """
 

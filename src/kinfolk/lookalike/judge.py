@@ -19,8 +19,8 @@ JUDGED = CampaignConfig(max_seeds=50, max_samples=5_000, use_impressions=False, 
 def crowd_auc(campaign: Campaign) -> float:
     """Mean AUC over candidates of the cosine to the mean of the seeds: who clicked next against other candidates'.
 
-    Vectors are centred at the samples' mean, half whitened (inverse square root of the covariance plus as much again in all
-    directions) and scaled to length one: stage 2 can learn such a transform, and without it one strong direction hides
+    Vectors are centred at the samples' mean, half whitened (inverse square root of the covariance plus as much again in
+    all directions) and scaled to length one: stage 2 can learn such a transform; without it one strong direction hides
     what the others have gained. 0.5 where nothing can be compared.
 
     Args:
