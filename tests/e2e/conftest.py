@@ -121,6 +121,7 @@ class Load:
         self.server, self.promises, self.ids, self.name, self.seed = server, promises, ids, name, seed
         self.halted, self.killing = threading.Event(), threading.Event()
         self.acknowledged = threading.Semaphore(0)  # one release for each batch of clicks
+        self.cycled = threading.Semaphore(0)  # one for each candidate that came and went
         self.failures = []  # (client, status or name of the exception)
         clients = {f"clicks{i}": self._clicks for i in range(3)}
         clients |= {"questions": self._questions, "candidates": self._candidates, "audiences": self._audiences}
@@ -207,6 +208,7 @@ class Load:
         send("POST", f"/v1/candidates/stays-{name}/seeds", {"users": [f"leaver-{name}"]})
         send("DELETE", f"/v1/users/leaver-{name}")
         p.forgotten.add(f"leaver-{name}")
+        self.cycled.release()
 
     def _audiences(self, name, rng, send):
         seeds = [self.ids[i] for i in rng.choice(len(self.ids), 20, replace=False)]

@@ -55,6 +55,7 @@ def test_workers_on_one_socket_show_each_others_first_seeds_at_once(start_on_red
         assert ranked["items"][0]["score"] is not None
     os.kill(pair[0], signal.SIGKILL)
     wait_until(lambda: len(set(_children(server.pid)) - {pair[0]}) == 2, "the dead worker is replaced")
+    wait_until(lambda: server.log.read_text().count('"event": "listening"') == 3, "the new worker listens")
     assert server.ask("GET", f"/v1/users/{known_users[0]}/candidates")[0] == 200
     assert server.stop() == 0
     assert server.log.read_text().count('"event": "stopped"') == 2
