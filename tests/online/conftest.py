@@ -88,3 +88,21 @@ def crowded(engine, users):
     for candidate, who in seeds.items():
         assert engine.post_seeds(candidate, who).scorable
     return engine, seeds
+
+
+@pytest.fixture(scope="module")
+def server():
+    """A real Redis server that keeps its log but does not wait for the disk, with a database for each backend."""
+    from kinfolk.testing.redis_server import redis_server
+
+    with redis_server(appendfsync="no", options={"databases": "1000"}) as running:
+        yield running
+
+
+@pytest.fixture
+def client(server):
+    """A plain client of that server, which is empty."""
+    redis = pytest.importorskip("redis")
+    with redis.Redis.from_url(server.url) as client:
+        client.flushall()
+        yield client

@@ -12,7 +12,7 @@ from kinfolk.online.bus import Delivery, drain, open_source
 from kinfolk.online.clicks import Clicks, user_keys
 from kinfolk.online.ports import StoreError
 from kinfolk.testing.counts import examples
-from kinfolk.testing.redis_server import binary, redis_cluster, redis_server
+from kinfolk.testing.redis_server import binary, redis_cluster
 
 redis = pytest.importorskip("redis")
 from kinfolk.online.stores.redis import RedisBackend, connection  # noqa: E402  # after the skip
@@ -20,19 +20,6 @@ from kinfolk.online.stores.redis.stream import dead_letters  # noqa: E402
 
 pytestmark = pytest.mark.skipif(binary() is None, reason="no redis-server or valkey-server is installed")
 NOW = 1_700_000_000_000
-
-
-@pytest.fixture(scope="module")
-def server():
-    with redis_server(appendfsync="no") as running:
-        yield running
-
-
-@pytest.fixture
-def client(server):
-    with redis.Redis.from_url(server.url) as client:
-        client.flushall()
-        yield client
 
 
 @pytest.fixture

@@ -22,19 +22,6 @@ pytestmark = pytest.mark.skipif(binary() is None, reason="no redis-server or val
 NOW = 1_700_000_000_000
 
 
-@pytest.fixture(scope="module")
-def server():
-    with redis_server(appendfsync="no", options={"databases": "1000"}) as running:
-        yield running
-
-
-@pytest.fixture
-def client(server):
-    with redis.Redis.from_url(server.url) as client:
-        client.flushall()
-        yield client
-
-
 @pytest.fixture
 def open_store(server, client):
     opened = []

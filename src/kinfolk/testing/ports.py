@@ -50,7 +50,7 @@ __all__ = [
 class _Records(
     CandidateStoreSuite, UserStoreSuite, CounterStoreSuite, KeyStoreSuite, SettingStoreSuite, LeaseSuite, BackendSuite
 ):
-    pass
+    """The small ports."""
 
 
 class PortSuites(SeedStoreSuite, SnapshotStoreSuite, AudienceStoreSuite, _Records):

@@ -99,11 +99,9 @@ class RedisServer:
     def _answers(self) -> bool:
         end = time.monotonic() + _PATIENCE
         while time.monotonic() < end and self.running:
-            try:
+            with suppress(OSError):  # nobody listens yet, or hangs up while starting: that is what is waited for
                 if ask(self.port, "PING") == b"+PONG":
                     return _field(ask(self.port, "INFO", "server"), "process_id") == str(self._pid)
-            except OSError:
-                pass
             time.sleep(0.01)
         return False
 

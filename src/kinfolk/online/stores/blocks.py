@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from kinfolk.online.clicks import Seeds
 from kinfolk.online.ports import StoreError
+from kinfolk.online.stores.slots import empty_table, slot
 
 U64 = NDArray[np.uint64]
 U32 = NDArray[np.uint32]
@@ -119,30 +120,12 @@ def length(data: bytes | memoryview) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _slot(table: I64, keys: U64, key: np.uint64) -> np.uint64:
-    """Where `key` is in an open-addressed table of row numbers, or the free place (-1) where it belongs."""
-    mask = np.uint64(len(table) - 1)
-    at = ((key * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(20)) & mask
-    while table[at] >= 0 and keys[table[at]] != key:
-        at = (at + np.uint64(1)) & mask
-    return at
-
-
-@njit(cache=True, nogil=True)
-def _table(n: int) -> I64:
-    size = 16
-    while size < 2 * n:
-        size *= 2
-    return np.full(size, -1, np.int64)
-
-
-@njit(cache=True, nogil=True)
 def _last_of_each(user: U64) -> Bool:
     """bool[n]: the last row of each user."""
-    table = _table(len(user))
+    table = empty_table(len(user))
     keep = np.zeros(len(user), np.bool_)
     for i in range(len(user) - 1, -1, -1):
-        at = _slot(table, user, user[i])
+        at = slot(table, user, user[i])
         if table[at] < 0:
             table[at] = i
             keep[i] = True
@@ -152,12 +135,12 @@ def _last_of_each(user: U64) -> Bool:
 @njit(cache=True, nogil=True)
 def _held(user: U64, wanted: U64) -> Bool:
     """bool[n]: which rows are of a wanted user."""
-    table = _table(len(wanted))
+    table = empty_table(len(wanted))
     for j in range(len(wanted)):
-        table[_slot(table, wanted, wanted[j])] = j
+        table[slot(table, wanted, wanted[j])] = j
     out = np.zeros(len(user), np.bool_)
     for i in range(len(user)):
-        out[i] = table[_slot(table, wanted, user[i])] >= 0
+        out[i] = table[slot(table, wanted, user[i])] >= 0
     return out
 
 
@@ -165,14 +148,14 @@ def _held(user: U64, wanted: U64) -> Bool:
 def _merge(a_user: U64, a_time: U32, b_user: U64, b_time: U32) -> tuple[U64, U32]:
     """Two blocks, `a` the smaller: its users are looked up, then both are walked in order."""
     na, nb = len(a_user), len(b_user)
-    table = _table(na)
+    table = empty_table(na)
     for i in range(na):
-        table[_slot(table, a_user, a_user[i])] = i
+        table[slot(table, a_user, a_user[i])] = i
     older_a = np.zeros(na, np.bool_)
     older_b = np.zeros(nb, np.bool_)
     both = 0
     for j in range(nb):
-        i = table[_slot(table, a_user, b_user[j])]
+        i = table[slot(table, a_user, b_user[j])]
         if i >= 0:
             both += 1
             if a_time[i] >= b_time[j]:

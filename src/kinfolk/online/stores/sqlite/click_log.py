@@ -13,6 +13,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from kinfolk.online.stores.slots import slot
+
 U64 = NDArray[np.uint64]
 I64 = NDArray[np.int64]
 I32 = NDArray[np.int32]
@@ -124,17 +126,8 @@ class ClickLog:
 
 
 @njit(cache=True, nogil=True)
-def _place(table: I32, users: U64, user: np.uint64) -> np.uint64:
-    mask = np.uint64(len(table) - 1)
-    at = ((user * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(20)) & mask
-    while table[at] >= 0 and users[table[at]] != user:
-        at = (at + np.uint64(1)) & mask
-    return at
-
-
-@njit(cache=True, nogil=True)
 def _last(table: I32, users: U64, user: np.uint64) -> int:
-    return int(table[_place(table, users, user)])
+    return int(table[slot(table, users, user)])
 
 
 @njit(cache=True, nogil=True)
@@ -143,7 +136,7 @@ def _chain(
 ) -> None:
     """Each row points to the one before it of its user, and of its item."""
     for row in range(first, end):
-        at = _place(last_of_user, user, user[row])
+        at = slot(last_of_user, user, user[row])
         by_user[row] = last_of_user[at]
         last_of_user[at] = row
         by_item[row] = last_of_item[item[row]]

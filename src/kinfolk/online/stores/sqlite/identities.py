@@ -10,6 +10,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from kinfolk.online.stores.slots import home
+
 U64 = NDArray[np.uint64]
 I64 = NDArray[np.int64]
 Bool = NDArray[np.bool_]
@@ -59,7 +61,7 @@ class Identities:
 @njit(cache=True, nogil=True)
 def _place(keys: U64, arrived: I64, key: np.uint64) -> np.uint64:
     mask = np.uint64(len(keys) - 1)
-    at = ((key * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(20)) & mask
+    at = home(key, len(keys))
     while arrived[at] != _EMPTY and keys[at] != key:
         at = (at + np.uint64(1)) & mask
     return at
