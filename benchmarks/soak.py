@@ -5,8 +5,9 @@ and re-ranking, half each) from a second process, while candidates are created, 
 second. Every 5 s its resident memory is read, and what it tells of itself. After `--warm` of the minutes (a quarter) a
 line is fitted to the memory.
 
-The server remembers identities of clicks for half of the warm-up instead of an hour: that table grows for as long as
-it remembers, by design, 12 to 34 bytes a click, and is bounded by it; an hour's would not be full within the soak.
+What grows by design until it is full must be full when the warm-up ends, else the soak would measure that. So the
+server remembers identities of clicks for half of the warm-up instead of an hour (12 to 34 bytes a click), and keeps as
+many seeds of a candidate as come in that time instead of 3,000,000 (on the disk; but a round reads and clusters them).
 
 Fails (exit code 1) if memory rises by more than 1 MB a minute after warm-up, if any answer was not 200, if background
 work failed, or if in the second half after warm-up the oldest crowd that is due is older than in the first.
@@ -31,6 +32,7 @@ from kinfolk.testing.served import ServedProcess, served
 from load.world import drive, fill, make_bundle, metrics, result
 
 EVERY_S = 5.0
+CLICKS_A_S = 2_000
 LIVE = 50  # candidates that come and go
 MOST_MB_A_MINUTE = 1.0
 REFRESH_S = 10
@@ -39,10 +41,10 @@ REFRESH_S = 10
 def churn(server: ServedProcess, ids: list[str], n: int, rng: np.random.Generator) -> int:
     """The n-th candidate comes and the one `LIVE` before it goes; how many answers were not 200."""
     seeds = [ids[i] for i in rng.integers(0, len(ids), 20)]
-    bad = server.ask("POST", f"/v1/candidates/passing-{n}/seeds", {"users": seeds})[0] != 200
+    asked: list[tuple[str, str, object]] = [("POST", f"/v1/candidates/passing-{n}/seeds", {"users": seeds})]
     if n >= LIVE:
-        bad += server.ask("DELETE", f"/v1/candidates/passing-{n - LIVE}")[0] != 200
-    return int(bad)
+        asked.append(("DELETE", f"/v1/candidates/passing-{n - LIVE}", None))
+    return sum(server.ask(*one)[0] != 200 for one in asked)
 
 
 def watch(server: ServedProcess, ids: list[str], seconds: float) -> tuple[list[dict[str, float]], int]:
@@ -93,11 +95,14 @@ def main() -> int:
         folder = Path(name)
         bundle = a.bundle or make_bundle(folder / "bundle", a.users)
         ids = [str(u) for u in Bundle.load(bundle).user_ids]
-        settings = {"refresh_every": REFRESH_S, "remember": max(60, 60 * a.minutes * a.warm / 2)}
+        full = max(60.0, 60 * a.minutes * a.warm / 2)  # seconds
+        kept = round(full * CLICKS_A_S / len(names))
+        settings = {"refresh_every": REFRESH_S, "remember": full, "max_seeds": kept}
         with served(bundle, f"sqlite:///{folder}/soak.db", folder, **settings) as server:
             fill(server, ids, names, 50)
             streams: list[dict[str, Any]] = [
-                {"name": "clicks", "kind": "clicks", "rate": 20, "batch": 100, "users": ids, "items": names},
+                {"name": "clicks", "kind": "clicks", "rate": CLICKS_A_S / 100, "batch": 100}
+                | {"users": ids, "items": names},
                 {"name": "feed", "kind": "feed", "rate": 25, "users": ids, "n": 20},
                 {"name": "rank", "kind": "rank", "rate": 25, "users": ids, "items": names, "count": 50},
             ]
@@ -106,7 +111,13 @@ def main() -> int:
             found = result(load)
             code = server.stop()
     later = [s for s in seen if s["minute"] >= a.minutes * a.warm]
-    refused = bad + sum(n for s in found["streams"].values() for status, n in s["status"].items() if status != "200")
+    others = {
+        f"{name} {status}": n
+        for name, s in found["streams"].items()
+        for status, n in s["status"].items()
+        if status != "200"
+    }  # status 0: the connection broke
+    refused = bad + sum(others.values())
     half = len(later) // 2
     age = [float(np.median([s["age_s"] for s in part])) for part in (later[:half], later[half:])]
     out = {
@@ -114,6 +125,7 @@ def main() -> int:
         "rss_mb": round(later[-1]["rss_mb"], 1),
         "rss_slope_mb_per_minute": round(slope(later, "rss_mb"), 3),
         "refused": refused,
+        "refused_by_status": others | ({"passing": bad} if bad else {}),
         "background_errors": later[-1]["errors"],
         "refresh_age_s_early_late": [round(x, 1) for x in age],
         "refresh_round_s": round(float(np.median([s["round_s"] for s in later])), 2),
@@ -121,7 +133,7 @@ def main() -> int:
         **{f"{n}_p99_ms": round(s["ms"]["p99"], 1) for n, s in found["streams"].items()},
         "generator_cpu": round(found["cpu_share"], 2),
         "exit_code": code,
-        "sizes": {"users": len(ids), "candidates": len(names)},
+        "sizes": {"users": len(ids), "candidates": len(names), "max_seeds": kept},
     }
     problems = [
         said

@@ -22,6 +22,7 @@ from typing import Any
 
 DRAIN_S = 30.0
 MOST_CONNECTIONS = 256
+IDLE_S = 2.0  # the server closes a connection that was idle for 5 s, perhaps while a request is on its way
 _PREPARED = 512  # requests of a stream, sent in turn
 
 
@@ -29,7 +30,7 @@ class Connection(asyncio.Protocol):
     """One keep-alive connection; one request at a time."""
 
     def __init__(self) -> None:
-        self.buffer, self.waiting, self.lost = bytearray(), None, False
+        self.buffer, self.waiting, self.lost, self.idle_since = bytearray(), None, False, 0.0
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
@@ -69,8 +70,10 @@ class Pool:
         """(status, body)."""
         while self.free:
             connection = self.free.pop()
-            if not connection.lost:
+            if not connection.lost and time.monotonic() - connection.idle_since < IDLE_S:
                 break
+            connection.transport.abort()
+            self.n -= 1
         else:
             if self.n >= MOST_CONNECTIONS:
                 return 0, b""
@@ -84,6 +87,7 @@ class Pool:
         if connection.lost:
             self.n -= 1
         else:
+            connection.idle_since = time.monotonic()
             self.free.append(connection)
         return answer
 

@@ -15,6 +15,7 @@ from kinfolk.lookalike.score import score_users
 from kinfolk.lookalike.weights import Snapshot as Crowds
 from kinfolk.online.answers import ConflictError, NotFoundError
 from kinfolk.online.clicks import user_key
+from kinfolk.testing.served import wait_until
 
 MINUTE = 60_000
 QUICK = hypothesis_settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -290,6 +291,28 @@ def test_candidates_expire(make, users, clock):
         engine.put_candidate("c", {}, clock())
 
 
+def test_what_expires_leaves_the_stores_though_nobody_asks(make, backend, users, clock):
+    engine = make()
+    cursor = backend.snapshots.cursor()
+    for name, at in {"soon": 10, "later": MINUTE, "never": None}.items():
+        engine.put_candidate(name, {}, None if at is None else clock() + at)
+        engine.post_seeds(name, users[:5])
+    clock.forward(MINUTE - 1)
+    engine.refresh()  # as in a process that only refreshes
+    soon, later, never = backend.candidates.get(["soon", "later", "never"])
+    assert (soon.retired_at, later.retired_at, never.retired_at) == (clock(), None, None)
+    assert backend.seeds.count("soon") == 0
+    assert backend.snapshots.latest("soon", engine.model) is None
+    assert "soon" in backend.snapshots.since(cursor, engine.model).retired
+    assert engine.stats()["expired"] == 1
+    make().put_candidate("later", {}, clock() + MINUTE)  # another process gives it more time
+    clock.forward(1)
+    assert engine.get_candidate("later").retired_at is None
+    clock.forward(MINUTE)
+    assert engine.get_candidate("later").retired_at == clock()
+    assert engine.stats()["expired"] == 2
+
+
 def test_listing_is_paged(crowded):
     engine, seeds = crowded
     after, got = "", []
@@ -365,8 +388,8 @@ def test_the_refresher_makes_crowds_current(engine, users, backend, clock, setti
     engine.post_clicks(users[5:60], ["a"] * 55, [None] * 55)
     assert engine.get_candidate("a").seeds_used == 5
     engine.start()
-    wait(lambda: engine.get_candidate("a").seeds_used == 60)
-    wait(lambda: not engine.get_candidate("a").stale)
+    wait_until(lambda: engine.get_candidate("a").seeds_used == 60, "the crowd shows all seeds")
+    wait_until(lambda: not engine.get_candidate("a").stale, "and is clean")
     engine.stop()
     assert engine.stats()["stale"] == 0
 
@@ -421,13 +444,3 @@ def test_many_threads_at_once(make, users, backend):
         assert set(backend.seeds.recent(f"c{k}", 10_000).user.tolist()) == want
     feeds = [e.feed(users[0], 50) for e in engines]
     assert feeds[0].items == feeds[1].items
-
-
-def wait(condition, seconds=120):
-    """Until a condition holds; fails after a bound."""
-    done = threading.Event()
-    for _ in range(int(seconds * 100)):
-        if condition():
-            return
-        done.wait(0.01)
-    raise AssertionError("it did not come true")

@@ -14,7 +14,7 @@ from kinfolk.lookalike.config import LookalikeConfig
 from kinfolk.lookalike.score import score_users
 from kinfolk.lookalike.weights import Snapshot as Crowds
 from kinfolk.lookalike.weights import Weights
-from kinfolk.online.index import LiveIndex
+from kinfolk.online.index import LiveIndex, Table
 from kinfolk.online.ports import Changes, Snapshot, StoreError
 
 K, H = 3, 4
@@ -71,13 +71,12 @@ def same(a: Snapshot | None, b: Snapshot | None) -> bool:
 
 def check(live: LiveIndex, want: dict[str, Snapshot]) -> None:
     table = live.now()
-    ids, index = live.table()
+    ids, index = table.ids, table.index
     assert len(ids) == len(index) == len(table.seeds)
-    assert {i for i in ids if i} == set(want) == set(table.place)
-    assert [ids[row] for row in table.live] == [i for i in ids if i]
+    assert sorted(i for i in ids if i) == sorted(want)
+    assert {i: row for row, i in enumerate(ids) if i} == table.place
     assert len(live) == len(want)
     for c, s in want.items():
-        assert c in live
         assert same(live.snapshot(c), s)
         assert table.seeds[table.place[c]] == s.seeds_used
     if want:
@@ -92,6 +91,7 @@ STEP = st.one_of(
     ),
     st.tuples(st.just("empty"), st.integers(0, 9)),
     st.tuples(st.just("retire"), st.lists(st.integers(0, 9), max_size=3)),
+    st.tuples(st.just("hold"), st.integers(0, 3)),
     st.tuples(st.just("both"), st.integers(0, 9)),
 )
 
@@ -99,9 +99,10 @@ STEP = st.one_of(
 @given(steps=st.lists(STEP, max_size=25))
 @settings(deadline=None)
 def test_against_a_plain_dict(steps):
-    live, want, cursor = LiveIndex(WEIGHTS, "m1"), {}, 0
-    for what, told in steps:
-        cursor += 1
+    """With room for few, so that it is enlarged now and then, and readers who hold what they were given for a while."""
+    live, want = LiveIndex(WEIGHTS, "m1", room=6), {}
+    held: dict[int, tuple[Table, dict[str, Snapshot]]] = {}
+    for cursor, (what, told) in enumerate(steps, 1):
         if what == "apply":
             given_ = [snap(f"c{c}", number, generation) for c, number, generation in told]
             given_ = list({s.candidate: s for s in given_}.values())
@@ -115,67 +116,88 @@ def test_against_a_plain_dict(steps):
             live.apply(Changes([nobody], [], cursor))
             want.pop(f"c{told}", None)
         elif what == "retire":
-            assert live.retire([f"c{c}" for c in told]) == any(f"c{c}" in want for c in told)
-            for c in told:
-                want.pop(f"c{c}", None)
-            cursor -= 1
+            gone = [f"c{c}" for c in told]
+            assert live.apply(Changes([], gone, cursor)) == any(c in want for c in gone)
+            for c in gone:
+                want.pop(c, None)
+        elif what == "hold":
+            held[told] = live.now(), dict(want)
+            live.apply(Changes([], [], cursor))
         else:  # retired and brought back between two reads
             again = snap(f"c{told}", 7, generation=1)
             live.apply(Changes([again], [f"c{told}"], cursor))
             want[f"c{told}"] = again
         check(live, want)
+        for table, then in held.values():
+            assert {c: row for row, c in enumerate(table.ids) if c} == table.place
+            assert table.place.keys() == then.keys()
+            assert all(same(table.snapshot(c), s) for c, s in then.items())
         assert live.cursor == cursor
 
 
-def test_a_table_once_handed_out_stays_as_it_was():
-    live = LiveIndex(WEIGHTS, "m1")
-    held = []
-    for round_ in range(1, 300):
-        live.apply(
-            Changes([snap(f"c{round_ % 40}", round_, round_)], [f"c{(round_ * 7) % 40}"] * (round_ % 3 == 0), round_)
-        )
-        table = live.now()
-        ids, index = live.table()
-        if round_ % 10 == 0:
-            held.append(
-                (table, ids, index, [a.copy() for a in (index.centroids, index.bias, index.gram)], dict(table.place))
-            )
-    for table, ids, index, arrays, place in held:
-        assert dict(table.place) == place
-        assert table.ids is ids
-        for then, now in zip(arrays, (index.centroids, index.bias, index.gram), strict=True):
-            assert np.array_equal(then, now)
+def test_the_index_alone_keeps_what_it_shows():
+    """Who scores holds the index, not the table that it came from."""
+    live = LiveIndex(WEIGHTS, "m1", room=8)
+    live.apply(Changes([snap("a", 1), snap("b", 2)], [], 1))
+    index, place = live.now().index, dict(live.now().place)
+    for i in range(50):
+        live.apply(Changes([snap("a", 10 + i, 10 + i), snap("b", 90 + i, 10 + i)], [], 2 + i))
+    scores = score_users(index, USERS, WEIGHTS.queries(USERS))
+    assert np.array_equal(scores[:, [place["a"], place["b"]]], at_once([snap("a", 1), snap("b", 2)]))
 
 
 def test_the_table_is_the_same_object_until_something_changes():
     live = LiveIndex(WEIGHTS, "m1")
-    assert live.table() == ((), live.table()[1])
+    empty = live.now()
+    assert empty.ids == ()
     assert live.apply(Changes([snap("a", 1)], [], 1))
-    ids, index = live.table()
+    table = live.now()
+    assert table.members != empty.members
     assert not live.apply(Changes([], ["nobody"], 2))
     assert not live.apply(Changes([snap("a", 0, generation=0)], [], 3))
-    assert not live.retire(["nobody"])
-    assert live.table()[0] is ids
-    assert live.table()[1] is index
+    assert live.now() is table
     assert live.cursor == 3
+    assert live.apply(Changes([snap("a", 2, 2)], [], 4))
+    assert live.now().members == table.members  # another crowd of the same candidate
 
 
-def test_one_more_candidate_copies_nothing_of_the_others():
+def test_many_more_candidates_copy_nothing_of_the_others():
     live = LiveIndex(WEIGHTS, "m1")
-    live.apply(Changes([snap(f"c{i}", i) for i in range(1000)], [], 1))
-    _, before = live.table()
-    for i in range(100):
-        live.apply(Changes([snap(f"d{i}", i)], [], 2 + i))
-    assert np.shares_memory(live.table()[1].centroids, before.centroids)
-    assert np.shares_memory(live.table()[1].gram, before.gram)
+    live.apply(Changes([snap(f"c{i}", i) for i in range(100)], [], 1))
+    before = live.now().index
+    live.apply(Changes([snap(f"d{i}", i) for i in range(5000)], [], 2))
+    now = live.now()
+    assert len(now.place) == 5100
+    for name in ("centroids", "gram", "sizes", "bias", "global_unit"):
+        assert np.shares_memory(getattr(now.index, name), getattr(before, name))
 
 
-def test_rows_left_behind_do_not_pile_up():
-    live = LiveIndex(WEIGHTS, "m1")
-    for i in range(1500):
-        live.apply(Changes([snap(f"c{i % 100}", i, i)], [], i))
-    assert len(live.table()[0]) <= 100 + 1 + max(64, 26)
-    assert len(live.now().facts) == len(live.table()[0])
+def test_rows_are_used_again():
+    live = LiveIndex(WEIGHTS, "m1", room=128)
+    first = live.now().index.centroids
+    for i in range(3000):
+        gone = [f"c{i - 100}"] if i >= 100 else []
+        live.apply(Changes([snap(f"c{i}", i, i), snap("always", i, i)], gone, i))
+    table = live.now()
+    assert len(table.place) == 101
+    assert len(table.ids) <= 101 + 2 * 2
+    assert len(live._facts) <= 128
+    assert table.index.centroids.base is first.base  # never enlarged
+    assert sum(bool(f.candidate) for f in live._facts) <= 101 + 2 * 2  # nothing is kept of who went
+
+
+def test_rows_that_a_slow_reader_holds_are_let_go_with_it():
+    live = LiveIndex(WEIGHTS, "m1", room=1000)
+    live.apply(Changes([snap(f"c{i}", i) for i in range(50)], [], 1))
+    slow = live.now()
+    for i in range(400):
+        live.apply(Changes([snap(f"c{i % 50}", i, 2 + i)], [], 2 + i))
+    assert len(live.now().ids) <= 50 + 50 + 2  # those of one old table, however many changes came after it
+    assert slow.snapshot("c3").generation == 1
+    del slow
+    for i in range(400, 450):
+        live.apply(Changes([snap(f"c{i % 50}", i, 2 + i)], [], 2 + i))
+    assert len(live.now().ids) <= 50 + 2
 
 
 def test_what_another_thread_has_overtaken_is_passed_over():
@@ -200,24 +222,6 @@ def test_a_snapshot_of_another_space_is_refused_whole(changes, said):
     assert "cluster its seeds anew" in caught.value.remedy
     check(live, {})
     assert live.cursor == 0
-
-
-def test_candidates_leave_when_their_time_has_come():
-    live = LiveIndex(WEIGHTS, "m1")
-    live.apply(Changes([snap(c, 1) for c in "abcd"], [], 1))
-    for c, at in {"a": 10, "b": 20, "c": 10, "e": 15}.items():
-        live.expire_at(c, at)
-    live.expire_at("c", None)
-    assert live.expire(9) == []
-    assert live.expire(10) == ["a"]
-    assert set(live.now().place) == {"b", "c", "d"}
-    live.expire_at("b", 40)
-    assert live.expire(39) == ["e"]
-    assert live.expire(40) == ["b"]
-    assert set(live.now().place) == {"c", "d"}
-    for i in range(10_000):
-        live.expire_at("c", 100 + i % 2)
-    assert len(live._due) <= 200  # a queue that is bounded
 
 
 def test_readers_beside_a_writer_see_one_state():
@@ -257,4 +261,4 @@ def test_a_model_of_means():
     live = LiveIndex(weights, "m1")
     one = snap("a", 1, centroids=np.ones((1, H), np.float32), sizes=np.ones(1, np.float32))
     live.apply(Changes([one], [], 1))
-    assert live.table()[1].centroids.shape == (1, 1, H)
+    assert live.now().index.centroids.shape == (1, 1, H)

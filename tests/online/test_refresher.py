@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,6 +14,7 @@ from kinfolk.online.ports import Audience, Candidate, Changes, FenceError, Membe
 from kinfolk.online.refresher import COUNTERS_KEPT_MS, LEASE, Refresher
 from kinfolk.online.space import Space
 from kinfolk.online.stores.open import open_backend
+from kinfolk.testing.served import wait_until
 
 EVERY, TTL = 300_000, 30_000
 HOUR = 3_600_000
@@ -297,29 +295,6 @@ def test_what_is_no_candidate_waits_and_what_is_retired_does_not(backend, space,
     assert latest(backend, space, "old") is None
 
 
-def test_candidates_expire(backend, space, made, clock, users):
-    for name, at in {"soon": 10, "later": 10 * EVERY, "never": None}.items():
-        backend.candidates.put([Candidate(name, clock(), None if at is None else clock() + at)])
-        click(backend, name, users[:5], clock())
-    refresher = made()
-    assert refresher.run_once() == 3
-    cursor = backend.snapshots.cursor()
-    clock.forward(EVERY)
-    refresher.run_once()
-    soon, later, never = backend.candidates.get(["soon", "later", "never"])
-    assert soon.retired_at == clock()
-    assert later.retired_at is None
-    assert never.retired_at is None
-    assert backend.seeds.count("soon") == 0
-    assert "soon" in backend.snapshots.since(cursor, space.model).retired
-    assert latest(backend, space, "soon") is None
-    assert refresher.stats()["expired"] == 1
-    backend.candidates.put([replace(later, expires_at=None)])  # kept after all
-    clock.forward(20 * EVERY)
-    refresher.run_once()
-    assert backend.candidates.get(["later"])[0].retired_at is None
-
-
 def test_the_forgotten_leave_seeds_crowds_and_audiences(backend, space, made, clock, users):
     gone, stays = users[0], users[1]
     click(backend, "alone", [gone], clock())
@@ -438,16 +413,6 @@ def test_many_candidates_go_in_batches_and_a_halt_ends_between_two(backend, spac
     assert len({s.candidate for s in found.snapshots}) == n
 
 
-def wait_for(condition, seconds: float = 60.0) -> None:
-    """Until a condition holds; an event that nobody sets is the pause between two looks."""
-    pause = threading.Event()
-    for _ in range(int(seconds / 0.005)):
-        if condition():
-            return
-        pause.wait(0.005)
-    raise AssertionError("it did not come to pass")
-
-
 def test_threads_of_two_processes_work_and_stop(backend, space, users):
     chosen = EngineSettings(refresh_every_ms=1, poll_ms=1)
     one, two = (
@@ -458,7 +423,7 @@ def test_threads_of_two_processes_work_and_stop(backend, space, users):
     one.start()  # nothing happens
     try:
         click(backend, "a", users[:5], system_clock())
-        wait_for(lambda: latest(backend, space, "a") is not None)
+        wait_until(lambda: latest(backend, space, "a") is not None, "the crowd is there")
         leader, standby = (one, two) if one.stats()["leads"] else (two, one)
         assert standby.stats()["published"] == 0
         leader.stop()
@@ -479,9 +444,9 @@ def test_a_store_that_is_away_does_not_end_the_thread(backend, space, users, mon
     monkeypatch.setattr(backend.seeds, "dirty", failing)
     refresher.start()
     try:
-        wait_for(lambda: refresher.stats()["errors"] >= 2)
+        wait_until(lambda: refresher.stats()["errors"] >= 2, "it has failed twice")
         monkeypatch.undo()
         click(backend, "a", users[:5], system_clock())
-        wait_for(lambda: latest(backend, space, "a") is not None)
+        wait_until(lambda: latest(backend, space, "a") is not None, "the crowd is there")
     finally:
         refresher.stop()

@@ -12,15 +12,7 @@ from kinfolk.errors import BundleError
 from kinfolk.lookalike.score import score_users
 from kinfolk.lookalike.weights import Snapshot as Crowds
 from kinfolk.online.swap import LINGER_MS, RECORD, Record
-
-
-def wait(condition, seconds=120):
-    done = threading.Event()
-    for _ in range(int(seconds * 100)):
-        if condition():
-            return
-        done.wait(0.01)
-    raise AssertionError("it did not come true")
+from kinfolk.testing.served import wait_until
 
 
 def scores(engine, user):
@@ -49,7 +41,7 @@ def test_all_crowds_are_rebuilt_and_all_processes_follow(make, users, backend, s
     assert engine.get_candidate("c5").seeds_used == 36, "clicks since the last refresh are in"
 
     other.feed(users[0], 1)  # notices
-    wait(lambda: other.model == other_bundle.version)
+    wait_until(lambda: other.model == other_bundle.version, "it follows")
     assert scores(other, users[-1]) == after
     assert other.post_seeds("new", users[:3]).scorable
     assert "new" in scores(engine, users[-1])
@@ -124,12 +116,12 @@ def test_a_process_that_cannot_follow_goes_on_and_says_so(make, users, backend, 
     engine.swap(away)
     shutil.move(away, tmp_path / "hidden")
     other.feed(users[0], 1)
-    wait(lambda: other.stats()["swap_failed"] == 1)
+    wait_until(lambda: other.stats()["swap_failed"] == 1, "it says that it cannot")
     assert other.model == model
     assert "a" in scores(other, users[0])
     shutil.move(tmp_path / "hidden", away)
     other._work.keep()
-    wait(lambda: other.model == other_bundle.version)
+    wait_until(lambda: other.model == other_bundle.version, "it follows")
     assert other.stats()["swap_failed"] == 0
 
 
@@ -151,7 +143,7 @@ def test_a_restart_with_a_bundle_never_seen_serves_that(make, users, small_bundl
     assert second.model == other_bundle.version
     assert scores(second, users[-1]).keys() == before.keys()
     first.feed(users[0], 1)
-    wait(lambda: first.model == other_bundle.version)
+    wait_until(lambda: first.model == other_bundle.version, "it follows")
 
 
 def test_snapshots_of_the_old_model_linger_and_go(make, users, backend, clock, small_bundle, other_bundle):

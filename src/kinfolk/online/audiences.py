@@ -9,7 +9,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,9 +25,6 @@ from kinfolk.online.question import Asked as Asked
 from kinfolk.online.question import Question as Question
 from kinfolk.online.scan import Found, find, guess
 from kinfolk.online.served import Served
-
-if TYPE_CHECKING:
-    pass
 
 U64 = NDArray[np.uint64]
 

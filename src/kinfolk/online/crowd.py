@@ -33,7 +33,7 @@ WORSE = 1.01
 
 _CHECK = 4  # one seed is kept for the check where so many are clustered
 _GROWN = 2  # a crowd that has grown by more starts afresh
-_POINTS = 1 << 18  # seeds clustered in one go
+_POINTS = 1 << 15  # seeds clustered in one go, but for the last crowd's
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ class Deployment:
         self.changed: Callable[[], None] | None = None  # called where another process may have switched the model
         self._settings_version = -1
         self._retiring = threading.Lock()
+        self.expired = 0  # candidates that this process has retired because their time had come
         self.roster.catch_up()
         self.model = self.opened(bundle)
         self.preparing: Served | None = None  # the model about to be served
@@ -54,10 +55,8 @@ class Deployment:
         """The model to answer a request from, as new as the newest acknowledged write of any process."""
         self.roster.catch_up()
         now = self.clock()
-        due = self.roster.due(now)
-        if due:
-            with self._retiring:
-                self.retire(self.roster.due(now), now)
+        if self.roster.due(now):
+            self._expire(now)
         if self.changed is not None:
             version = self.backend.settings.version()
             if version != self._settings_version:
@@ -85,6 +84,14 @@ class Deployment:
             self.backend.seeds.drop(candidate)
         self.roster.catch_up()
         return version
+
+    def _expire(self, now: int) -> None:
+        """Retire the candidates whose time has come, but for those that another process has given more of it."""
+        with self._retiring:
+            self.roster.catch_up()
+            due = self.roster.due(now)
+            self.retire(due, now)
+            self.expired += len(due)
 
     def key(self, user: str) -> int:
         """The key of an outside user id."""

@@ -1,18 +1,16 @@
 """The crowds of all live candidates of one model version in memory, for requests to score against: `LiveIndex`.
 
-A writer adds rows behind those that any table shows and hands out the next table; rows once written are never changed,
-so a reader scores against the table it holds as long as it likes. A crowd that is replaced leaves its row behind; when
-there is no room for another row, those that still count are copied into larger arrays. So a change costs its own rows,
-and one time in many a copy: with n candidates after about n / 4 changes.
+A writer puts rows where no table that a reader holds shows any, and hands out the next table; so a reader scores
+against the table it holds as long as it likes, and a change costs its own rows and a copy of the list of ids. Room is
+reserved for many more candidates than there are: memory that was never written costs nothing, and nothing has to move.
+Where it does not suffice, those that count are copied into arrays with twice the room.
 """
 
 from __future__ import annotations
 
-import heapq
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from types import MappingProxyType
 
 import numpy as np
@@ -22,9 +20,13 @@ from kinfolk.lookalike.index import Index
 from kinfolk.lookalike.weights import Snapshot as Crowds
 from kinfolk.lookalike.weights import Weights
 from kinfolk.online.ports import Changes, Snapshot, StoreError
+from kinfolk.online.rows import Rows
 
-_LEAST = 64
+ROOM = 1 << 16
+"""Rows reserved at the start; 0.8 GB of addresses, not of memory, where k is 20 and h is 128."""
+
 _NONE = np.zeros((0, 0), np.float32)
+_NOBODY = Snapshot("", "", 0, 0, 0, 0, _NONE, _NONE.ravel(), _NONE.ravel())
 _FIELDS = ("centroids", "n_valid", "sizes", "gram", "bias", "global_unit")
 
 
@@ -33,11 +35,12 @@ class Table:
     """What there was to score against at one moment; immutable.
 
     Args:
-        ids: R outside ids, "" for a row that does not count any more.
+        ids: R outside ids, "" for a row that does not count.
         index: R candidates, in the same order.
         place: id -> row, of those that count.
         seeds: int64[R] seeds that each crowd rests on.
-        facts: of at least R rows the snapshot, without its centroids and sizes, which `index` holds.
+        facts: row -> the snapshot without its centroids and sizes, which `index` holds; of those that count.
+        members: rises whenever candidates come or go.
     """
 
     ids: tuple[str, ...]
@@ -45,21 +48,17 @@ class Table:
     place: Mapping[str, int]
     seeds: NDArray[np.int64]
     facts: Sequence[Snapshot]
+    members: int
 
     def __len__(self) -> int:
         return len(self.place)
 
-    @cached_property
-    def live(self) -> NDArray[np.int64]:
-        """int64[C] rows that count, rising."""
-        return np.sort(np.fromiter(self.place.values(), np.int64, len(self.place)))
-
     def snapshot(self, candidate: str) -> Snapshot | None:
-        """The crowd of a candidate, as views of `index`; None if there is none."""
+        """The crowd of a candidate as it came, copied: rows are written again once nobody holds the table; or None."""
         row = self.place.get(candidate)
         if row is None:
             return None
-        return replace(self.facts[row], centroids=self.index.centroids[row], sizes=self.index.sizes[row])
+        return replace(self.facts[row], centroids=self.index.centroids[row].copy(), sizes=self.index.sizes[row].copy())
 
 
 class LiveIndex:
@@ -68,20 +67,19 @@ class LiveIndex:
     Args:
         weights: stage 2 of the model.
         model: its version.
+        room: rows that are reserved.
     """
 
-    def __init__(self, weights: Weights, model: str) -> None:
+    def __init__(self, weights: Weights, model: str, *, room: int = ROOM) -> None:
         self._weights, self.model = weights, model
         self._lock = threading.Lock()
-        self._facts: list[Snapshot] = []
         self._place: dict[str, int] = {}
-        self._ids: list[str] = []
-        self._arrays: dict[str, NDArray[np.generic]] = {}
-        self._seeds = np.zeros(0, np.int64)
-        self._until: dict[str, int] = {}
-        self._due: list[tuple[int, str]] = []
-        self._cursor = 0
+        self._ids: list[str] = []  # of each row up to the last that counts
+        self._cursor = self._members = 0
         self._template = weights.index(self._stacked([]))
+        self._rows = Rows(room)
+        self._facts: list[Snapshot] = []
+        self._arrays, self._seeds = self._reserved(room)
         self._table = self._made()
 
     @property
@@ -92,19 +90,8 @@ class LiveIndex:
     def __len__(self) -> int:
         return len(self._table)
 
-    def __contains__(self, candidate: str) -> bool:
-        return candidate in self._table.place
-
-    def table(self) -> tuple[tuple[str, ...], Index]:
-        """(ids, index) of the same length and order, immutable; the same pair until something changes.
-
-        A row whose crowd was replaced or retired has the id "" and must be passed over: `now` says which rows count.
-        """
-        table = self._table
-        return table.ids, table.index
-
     def now(self) -> Table:
-        """The table, with what else is known of its rows."""
+        """The table; the same object until something changes."""
         return self._table
 
     def snapshot(self, candidate: str) -> Snapshot | None:
@@ -128,49 +115,13 @@ class LiveIndex:
             newer = [s for s in changes.snapshots if self._is_newer(s)]
             gone = [self._drop(s.candidate) for s in newer if not s.seeds_used]
             fresh = {s.candidate: s for s in newer if s.seeds_used}
+            self._members += sum(c not in self._place for c in fresh)
             self._add(list(fresh.values()))
             changed = any(moved) or any(gone) or bool(fresh)
             if changed:
                 self._table = self._made()
             self._cursor = max(self._cursor, changes.cursor)  # last: who sees it sees the table
         return changed
-
-    def retire(self, candidates: Iterable[str]) -> bool:
-        """Take candidates out at once; returns whether any was there."""
-        with self._lock:
-            moved = [self._drop(c) for c in candidates]
-            if any(moved):
-                self._table = self._made()
-        return any(moved)
-
-    def expire_at(self, candidate: str, at: int | None) -> None:
-        """Take a candidate out when `expire` is called at or after `at` (ms), whether it has a crowd by then or not;
-        None takes that back."""
-        with self._lock:
-            if at is None:
-                self._until.pop(candidate, None)
-            elif self._until.get(candidate) != at:
-                self._until[candidate] = at
-                heapq.heappush(self._due, (at, candidate))
-                if len(self._due) > 2 * len(self._until) + _LEAST:
-                    self._due = [(t, c) for c, t in self._until.items()]
-                    heapq.heapify(self._due)
-
-    def expire(self, now: int) -> list[str]:
-        """Candidates whose time has come; they are out when this returns. Cheap where there is none."""
-        if not self._due or self._due[0][0] > now:
-            return []
-        out = []
-        with self._lock:
-            while self._due and self._due[0][0] <= now:
-                at, candidate = heapq.heappop(self._due)
-                if self._until.get(candidate) == at:
-                    del self._until[candidate]
-                    out.append(candidate)
-            moved = [self._drop(c) for c in out]
-            if any(moved):
-                self._table = self._made()
-        return out
 
     def _check(self, s: Snapshot) -> None:
         if s.model != self.model:
@@ -191,55 +142,66 @@ class LiveIndex:
 
     def _drop(self, candidate: str) -> bool:
         row = self._place.pop(candidate, None)
-        if row is not None:
-            self._ids[row] = ""
-        return row is not None
+        if row is None:
+            return False
+        self._ids[row] = ""
+        self._rows.leave(row)
+        self._members += 1
+        return True
 
     def _add(self, snapshots: list[Snapshot]) -> None:
         if not snapshots:
             return
         made = self._weights.index(self._stacked(snapshots))
         for s in snapshots:
-            self._drop(s.candidate)
-        first = len(self._ids)
-        if first + len(snapshots) > len(self._seeds):
-            first = self._enlarge(len(snapshots))
-        rows = slice(first, first + len(snapshots))
+            if self._drop(s.candidate):
+                self._members -= 1  # it stays
+        for row in self._rows.reclaim():
+            self._facts[row] = _NOBODY
+        if len(self._rows) < len(snapshots):
+            self._enlarge(len(snapshots))
+        rows = self._rows.take(len(snapshots))
         for name in _FIELDS:
             self._arrays[name][rows] = getattr(made, name)
         self._seeds[rows] = [s.seeds_used for s in snapshots]
-        for i, s in enumerate(snapshots):
-            self._ids.append(s.candidate)
-            self._place[s.candidate] = first + i
-            self._facts.append(replace(s, centroids=_NONE, sizes=_NONE.ravel()))
+        more = self._rows.used - len(self._facts)
+        self._facts += [_NOBODY] * more
+        self._ids += [""] * (self._rows.used - len(self._ids))
+        for row, s in zip(rows.tolist(), snapshots, strict=True):
+            self._ids[row], self._place[s.candidate] = s.candidate, row
+            self._facts[row] = replace(s, centroids=_NONE, sizes=_NONE.ravel())
 
-    def _enlarge(self, more: int) -> int:
-        """Arrays with room for more rows, only those that count in them; returns how many there are."""
+    def _reserved(self, room: int) -> tuple[dict[str, NDArray[np.generic]], NDArray[np.int64]]:
+        t = self._template
+        arrays = {n: np.zeros((room, *getattr(t, n).shape[1:]), getattr(t, n).dtype) for n in _FIELDS}
+        return arrays, np.zeros(room, np.int64)
+
+    def _enlarge(self, more: int) -> None:
+        """Other arrays with at least twice the room that is needed; only the rows that count move there."""
         kept = np.array(sorted(self._place.values()), np.int64)
-        room = len(kept) + more
-        room += max(_LEAST, room // 4)
+        room = max(self._rows.room, 2 * (len(kept) + more))
+        arrays, seeds = self._reserved(room)
         for name in _FIELDS:
-            like = getattr(self._template, name)
-            array = np.zeros((room, *like.shape[1:]), like.dtype)
-            if len(kept):
-                array[: len(kept)] = self._arrays[name][kept]
-            self._arrays[name] = array
-        seeds = np.zeros(room, np.int64)
+            arrays[name][: len(kept)] = self._arrays[name][kept]
         seeds[: len(kept)] = self._seeds[kept]
-        self._seeds = seeds
+        self._arrays, self._seeds = arrays, seeds
         self._ids = [self._ids[row] for row in kept]
         self._facts = [self._facts[row] for row in kept]
         self._place = {c: i for i, c in enumerate(self._ids)}
-        return len(kept)
+        self._rows = Rows(room)  # tables that are out show the old arrays
+        self._rows.take(len(kept))
 
     def _made(self) -> Table:
+        while self._ids and not self._ids[-1]:
+            self._ids.pop()
         n, t = len(self._ids), self._template
-        arrays = {name: self._arrays[name][:n] if n else getattr(t, name) for name in _FIELDS}
         index = Index(
-            **arrays,  # type: ignore[arg-type]  # each of the type that the template has under its name
+            **{name: self._arrays[name][:n] for name in _FIELDS},  # type: ignore[arg-type]  # of the template's types
             alpha=t.alpha, beta=t.beta, temperature=t.temperature, size_aware=t.size_aware,
         )  # fmt: skip
-        return Table(tuple(self._ids), index, MappingProxyType(dict(self._place)), self._seeds[:n], self._facts)
+        self._rows.shown(index)
+        place = MappingProxyType(dict(self._place))
+        return Table(tuple(self._ids), index, place, self._seeds[:n], self._facts, self._members)
 
     def _stacked(self, snapshots: list[Snapshot]) -> Crowds:
         config = self._weights.config

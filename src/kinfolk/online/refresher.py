@@ -4,8 +4,10 @@ Whoever holds the lease works; the others stand by and take over when it runs ou
 snapshot is published, so whatever a kill interrupts is dirty still and done by the next holder. Each publication
 carries the lease's fence: a holder who was away too long is refused by the store.
 
-A round also takes forgotten users out of seeds and audiences, retires candidates whose time has come, and drops old
-counters.
+A round goes in slices: some crowds are read, clustered and published, then the next. So memory holds a slice however
+many seeds there are, requests find a core and a lock between two slices, and what they then catch up with is short.
+
+A round also takes forgotten users out of seeds and audiences, and drops old counters.
 """
 
 from __future__ import annotations
@@ -29,8 +31,9 @@ COUNTERS_KEPT_MS = 90 * 24 * 3_600_000
 """Impressions and clicks by hour are kept for so long."""
 
 _HOUR_MS = 3_600_000
-_BATCH = 256  # candidates
-_POINTS = 1 << 18  # seeds of a batch, but for one larger candidate
+_SLICE = 64  # candidates
+_POINTS = 1 << 15  # seeds of a slice, but for the last candidate's; 16 MB of embeddings where h is 128
+_BARREN = 1024  # candidates without an embedding, at which those that have retired are first looked for
 
 _log = logging.getLogger("kinfolk.online")
 
@@ -70,19 +73,10 @@ class Refresher:
         self._ask_at = 0  # when to renew the lease, or to ask for it again
         self._begun: int | None = None  # the last round
         self._whole: int | None = None  # the start of the last round that left nothing undone
-        self._expiring: dict[str, int] = {}
-        self._candidates_version = 0
         self._barren: dict[str, int] = {}  # candidates none of whose seeds has an embedding, and their generation
+        self._sweep_at = _BARREN
         self._users_version = -1
-        self._counted = {
-            "rounds": 0,
-            "published": 0,
-            "lost": 0,
-            "errors": 0,
-            "duration_ms": 0,
-            "dirty": 0,
-            "expired": 0,
-        }
+        self._counted = dict.fromkeys(("rounds", "published", "lost", "errors", "duration_ms", "dirty"), 0)
 
     def run_once(self) -> int:
         """One turn: keep or ask for the lease and, if it is held and a round is due, make the round.
@@ -115,7 +109,7 @@ class Refresher:
             self._turn.release()
 
     def halt(self) -> None:
-        """Let a round that runs end after the batch it is at; what it leaves is dirty still."""
+        """Let a round that runs end after the slice it is at; what it leaves is dirty still."""
         self._halted.set()
 
     def release(self) -> None:
@@ -134,7 +128,7 @@ class Refresher:
             self._thread.start()
 
     def stop(self) -> None:
-        """End the thread after the batch it is at, and hand the lease over."""
+        """End the thread after the slice it is at, and hand the lease over."""
         self.halt()
         if self._thread is not None:
             self._thread.join()
@@ -145,8 +139,8 @@ class Refresher:
         """Numbers for metrics.
 
         `leads` (1: holds the lease), `lag_ms` (every click older than that is shown; since this process leads),
-        `duration_ms` and `dirty` (of the last round), and counts since the start: `rounds`, `published`, `expired`
-        candidates, `errors` of the thread, `lost` leases.
+        `duration_ms` and `dirty` (of the last round), and counts since the start: `rounds`, `published`, `errors` of
+        the thread, `lost` leases.
         """
         leads = self._fence is not None
         since = self._clock() - self._whole if leads and self._whole is not None else 0
@@ -177,11 +171,10 @@ class Refresher:
     def _round(self, now: int) -> int:
         space, stores = self._space(), self._backend
         gone = self._purge()
-        self._expire(now)
         dirty = self._waiting() | stores.seeds.dirty()
         published, whole = 0, True
-        for batch in self._batches(space, sorted(dirty.items(), key=lambda item: item[1])):
-            published += self._publish(space, batch)
+        for part in self._slices(space, sorted(dirty.items(), key=lambda item: item[1])):
+            published += self._publish(space, part)
             if self._space() is not space or self._halted.is_set():
                 whole = False  # the rest stays dirty
                 break
@@ -195,13 +188,13 @@ class Refresher:
         self._counted["dirty"] = len(dirty)
         return published
 
-    def _batches(self, space: Space, dirty: Sequence[tuple[str, int]]) -> Iterator[list[Crowd]]:
+    def _slices(self, space: Space, dirty: Sequence[tuple[str, int]]) -> Iterator[list[Crowd]]:
         """Live candidates with their seeds, those that have waited longest first."""
         stores = self._backend
-        batch: list[Crowd] = []
+        crowds: list[Crowd] = []
         points = 0
-        for first in range(0, len(dirty), _BATCH):
-            part = dirty[first : first + _BATCH]
+        for first in range(0, len(dirty), _SLICE):
+            part = dirty[first : first + _SLICE]
             for (name, generation), candidate in zip(part, stores.candidates.get([n for n, _ in part]), strict=True):
                 if candidate is None:
                     continue  # no candidate yet; it stays dirty until it is one
@@ -209,20 +202,20 @@ class Refresher:
                     stores.seeds.clean(name, generation)
                     continue
                 seeds = stores.seeds.recent(name, self._settings.max_seeds)
-                batch.append(Crowd(name, seeds, generation, stores.snapshots.latest(name, space.model)))
+                crowds.append(Crowd(name, seeds, generation, stores.snapshots.latest(name, space.model)))
                 points += len(seeds)
-                if len(batch) >= _BATCH or points >= _POINTS:
-                    yield batch
-                    batch, points = [], 0
-        if batch:
-            yield batch
+                if len(crowds) >= _SLICE or points >= _POINTS:
+                    yield crowds
+                    crowds, points = [], 0
+        if crowds:
+            yield crowds
 
-    def _publish(self, space: Space, batch: Sequence[Crowd]) -> int:
+    def _publish(self, space: Space, crowds: Sequence[Crowd]) -> int:
         s, stores = self._settings, self._backend
         now = self._clock()
-        made = space.snapshots(batch, made_at=now, max_sample=s.max_sample, threads=s.threads)
+        made = space.snapshots(crowds, made_at=now, max_sample=s.max_sample, threads=s.threads)
         out: list[Snapshot] = []
-        for crowd, snapshot in zip(batch, made, strict=True):
+        for crowd, snapshot in zip(crowds, made, strict=True):
             self._barren.pop(crowd.candidate, None)
             if snapshot is not None:
                 out.append(snapshot)
@@ -237,13 +230,17 @@ class Refresher:
         if out:
             stores.snapshots.publish(out, self._fence)
         if self._space() is space:  # else the model was changed, and in its space this is not shown
-            for crowd in batch:
+            for crowd in crowds:
                 stores.seeds.clean(crowd.candidate, crowd.generation)
         self._counted["published"] += len(out)
         return len(out)
 
     def _waiting(self) -> dict[str, int]:
         """Candidates without a crowd whose seeds may have got an embedding since."""
+        if len(self._barren) > self._sweep_at:
+            there = zip(self._barren.items(), self._backend.candidates.get(list(self._barren)), strict=True)
+            self._barren = dict(item for item, c in there if c is not None and c.retired_at is None)
+            self._sweep_at = max(_BARREN, 2 * len(self._barren))
         version = self._backend.users.version()
         if version == self._users_version:
             return {}
@@ -259,28 +256,6 @@ class Refresher:
             self._backend.seeds.forget(keys)
             self._backend.audiences.forget(keys)
         return gone
-
-    def _expire(self, now: int) -> None:
-        """Retire the candidates whose time has come: the mark first, so that a kill between the steps shows nothing."""
-        stores = self._backend
-        if stores.candidates.version() != self._candidates_version:
-            changed, self._candidates_version = stores.candidates.since(self._candidates_version)
-            for c in changed:
-                self._expiring.pop(c.id, None)
-                if c.retired_at is None and c.expires_at is not None:
-                    self._expiring[c.id] = c.expires_at
-                if c.retired_at is not None:
-                    self._barren.pop(c.id, None)
-        late = [c for c, at in self._expiring.items() if at <= now]
-        found = stores.candidates.get(late) if late else []
-        due = [c.id for c in found if c and c.retired_at is None and c.expires_at is not None and c.expires_at <= now]
-        if due:
-            stores.candidates.retire(due, now)
-            for candidate in due:
-                stores.snapshots.retire(candidate)
-                stores.seeds.drop(candidate)
-                self._expiring.pop(candidate)
-            self._counted["expired"] += len(due)
 
 
 def _emptied(space: Space, old: Snapshot, seeds: Seeds, generation: int, now: int) -> Snapshot:

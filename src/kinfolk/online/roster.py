@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from typing import Literal
 from kinfolk.online.ports import Candidate, CandidateStore
 
 State = Literal["live", "retired", "unknown"]
+_LEAST = 64
 
 
 class Roster:
@@ -20,8 +22,9 @@ class Roster:
         self._lock = threading.Lock()
         self._live: dict[str, Candidate] = {}
         self._retired: OrderedDict[str, None] = OrderedDict()
-        self._expiring: dict[str, int] = {}
-        self._next: int | None = None
+        self._until: dict[str, int] = {}
+        self._due: list[tuple[int, str]] = []  # a heap of those; entries that do not hold any more go as they come up
+        self._next: int | None = None  # its first
         self._version = 0
         self.changes = 0  # rises when the set of live candidates does change
 
@@ -52,7 +55,15 @@ class Roster:
         if self._next is None or self._next > now:
             return []
         with self._lock:
-            return [c for c, at in self._expiring.items() if at <= now]
+            found: dict[str, int] = {}
+            while self._due and self._due[0][0] <= now:
+                at, candidate = heapq.heappop(self._due)
+                if self._until.get(candidate) == at:
+                    found[candidate] = at
+            for candidate, at in found.items():  # due until they are retired
+                heapq.heappush(self._due, (at, candidate))
+            self._next = self._due[0][0] if self._due else None
+            return list(found)
 
     def get(self, candidate: str) -> Candidate | None:
         """A live candidate."""
@@ -89,18 +100,27 @@ class Roster:
         before = len(self._live)
         moved = False
         for c in changed:
-            self._expiring.pop(c.id, None)
             self._retired.pop(c.id, None)
             if c.retired_at is not None:
                 moved |= self._live.pop(c.id, None) is not None
+                self._expire_at(c.id, None)
                 self._remember(c.id)
             else:
                 self._live[c.id] = c
-                if c.expires_at is not None:
-                    self._expiring[c.id] = c.expires_at
+                self._expire_at(c.id, c.expires_at)
+        self._next = self._due[0][0] if self._due else None
         if moved or len(self._live) != before:
             self.changes += 1
-        self._next = min(self._expiring.values(), default=None)
+
+    def _expire_at(self, candidate: str, at: int | None) -> None:
+        if at is None:
+            self._until.pop(candidate, None)
+        elif self._until.get(candidate) != at:
+            self._until[candidate] = at
+            heapq.heappush(self._due, (at, candidate))
+            if len(self._due) > 2 * len(self._until) + _LEAST:
+                self._due = [(t, c) for c, t in self._until.items()]
+                heapq.heapify(self._due)
 
     def _remember(self, candidate: str) -> None:
         if candidate not in self._live:

@@ -87,10 +87,10 @@ class Work:
     def stats(self) -> dict[str, float]:
         """Numbers for metrics.
 
-        `candidates` (live), `scorable`, `stale` (seeds changed since their snapshot), `seeds`, `store_bytes`, `users`
-        (with an embedding), `forgotten`, `forgotten_pending`, `refresh_age_ms` (of the oldest stale crowd),
-        `swap_failed` (1: another process serves a model that this one cannot open), `errors_<loop>`, and
-        `refresher_<name>`, the refresher's own numbers.
+        `candidates` (live), `scorable`, `expired` (retired by this process when their time had come), `stale` (seeds
+        changed since their snapshot), `seeds`, `store_bytes`, `users` (with an embedding), `forgotten`,
+        `forgotten_pending`, `refresh_age_ms` (of the oldest stale crowd), `swap_failed` (1: another process serves a
+        model that this one cannot open), `errors_<loop>`, and `refresher_<name>`, the refresher's own numbers.
         """
         d = self._d
         served, table = d.model, d.model.table()
@@ -101,6 +101,7 @@ class Work:
             **{f"refresher_{name}": value for name, value in self.refresher.stats().items()},
             "candidates": len(d.roster),
             "scorable": len(table.ids),
+            "expired": d.expired,
             "stale": len(dirty),
             "seeds": store["seeds"],
             "store_bytes": store["bytes"],
