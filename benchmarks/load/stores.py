@@ -5,13 +5,15 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
-from kinfolk.online.clicks import Clicks
+from kinfolk.online.clicks import Clicks, candidate_key
 from kinfolk.online.ports import StoreOptions
 from kinfolk.online.stores.open import open_backend
+from kinfolk.online.stores.sqlite import journal
 
 NOW = 1_700_000_000_000
 
@@ -65,10 +67,30 @@ def raw_rows(store: Path, copy: Path) -> float:
     return _timed(copy, sql, "INSERT INTO journal VALUES (?, ?, ?, ?)", [[r] for r in rows], sum(r[2] for r in rows))
 
 
+def packed_rows(store: Path, copy: Path, work: list[Clicks]) -> float:
+    """Clicks a second of `executemany` into the same table, a commit a batch, by a caller who has what a caller of the
+    port has: clicks as `Clicks`. Items become numbers and columns become a row inside the time; nothing else is done:
+    no click delivered twice is noticed, nobody can read anything back."""
+    source = sqlite3.connect(store)
+    (sql,) = source.execute("SELECT sql FROM sqlite_master WHERE name = 'journal'").fetchone()
+    number = dict(source.execute("SELECT name, id FROM items"))
+    source.close()
+    keys = np.zeros(max(number.values()) + 1, np.uint64)
+    for name, n in number.items():
+        keys[n] = candidate_key(name)
+
+    def rows() -> Iterator[list[tuple[object, ...]]]:
+        for generation, b in enumerate(work, 1):
+            item = np.array([number[name] for name in b.candidates], np.int32)[b.candidate]
+            yield [(generation, NOW, len(b), journal.encode(item, b.user, b.time, b.identity, keys[item]))]
+
+    return _timed(copy, sql, "INSERT INTO journal VALUES (?, ?, ?, ?)", rows(), sum(map(len, work)))
+
+
 def raw_clicks(copy: Path, work: list[Clicks]) -> float:
     """The same clicks, a row each, with an index that finds a click delivered twice, a commit a batch."""
     table = "CREATE TABLE clicks (identity INTEGER PRIMARY KEY, candidate INTEGER, user INTEGER, time INTEGER)"
-    rows = [
+    rows: list[list[tuple[object, ...]]] = [
         list(
             zip(
                 b.identity.view(np.int64).tolist(), b.candidate.tolist(), b.user.view(np.int64).tolist(),
@@ -80,7 +102,7 @@ def raw_clicks(copy: Path, work: list[Clicks]) -> float:
     return _timed(copy, table, "INSERT OR IGNORE INTO clicks VALUES (?, ?, ?, ?)", rows, sum(map(len, work)))
 
 
-def _timed(path: Path, table: str, insert: str, transactions: list[list[tuple[object, ...]]], clicks: int) -> float:
+def _timed(path: Path, table: str, insert: str, transactions: Iterable[list[tuple[object, ...]]], clicks: int) -> float:
     connection = sqlite3.connect(path, isolation_level=None)
     for pragma in (
         "page_size = 8192", "journal_mode = WAL", "synchronous = FULL", "fullfsync = ON", "secure_delete = ON",

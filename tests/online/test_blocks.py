@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from kinfolk.online.ports import StoreError
 from kinfolk.online.stores import blocks
+from kinfolk.online.stores.packing import pack_each
 
 USERS = st.one_of(st.integers(0, 12), st.sampled_from([2**63, 2**64 - 1, 2**64 - 2]))
 CLICKS = st.lists(st.tuples(USERS, st.integers(0, 20_000)), max_size=60)
@@ -36,6 +37,17 @@ def test_pack_keeps_the_newest_click_of_each_user_oldest_first(clicks):
     block = packed(clicks)
     assert listed(block) == oracle(clicks)
     assert (block.user.dtype, block.time.dtype) == (np.uint64, np.uint32)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 6), USERS, st.integers(0, 20_000)), max_size=200))
+def test_blocks_of_many_items_at_once_are_those_of_each(rows):
+    item, user, time = (
+        np.array([row[i] for row in rows], t) for i, t in enumerate((np.int32, np.uint64, np.int64))
+    )  # fmt: skip
+    found = {number: listed(block) for number, block in pack_each(item, user, time)}
+    assert list(found) == sorted({i for i, _, _ in rows})
+    assert found == {n: oracle([(u, t) for i, u, t in rows if i == n]) for n in found}
 
 
 @settings(deadline=None)

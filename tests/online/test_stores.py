@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from kinfolk.online.clicks import Clicks, candidate_key
-from kinfolk.online.ports import Audience, Candidate, Key, Members, StoreError, StoreOptions, UserRecord
+from kinfolk.online.ports import Audience, Candidate, FenceError, Key, Members, StoreError, StoreOptions, UserRecord
 from kinfolk.online.stores import arrays, blocks
 from kinfolk.online.stores.open import open_backend
 from kinfolk.online.stores.sqlite import journal
@@ -302,6 +302,59 @@ def test_every_acknowledged_click_is_there_once_after_kills(url):
             acknowledged = batches - 1
 
 
+HOLDER = """
+import sys
+from kinfolk.online.ports import Audience
+from kinfolk.online.stores.open import open_backend
+backend = open_backend(sys.argv[1])
+backend.audiences.create(Audience("x", "pending", {}, 0))
+backend.audiences.claim("old", 0, 10**9)
+print(backend.leases.acquire("refresher", "old", 0, 10**9), flush=True)
+sys.stdin.read()
+"""
+
+
+def test_what_a_killed_process_held_is_free_at_once(url):
+    child = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        fence = int(child.stdout.readline())
+        with pytest.raises(StoreError):  # it lives: what it holds cannot even be asked for
+            open_backend(url)
+        child.kill()
+        child.wait(30)
+    finally:
+        child.kill()
+        child.communicate()
+    with closing(open_backend(url)) as backend:
+        assert not backend.leases.renew("refresher", "old", 1, 1000)
+        assert backend.leases.acquire("refresher", "new", 1, 1000) == fence + 1
+        backend.snapshots.publish([snapshot("a", 1)], fence + 1)
+        with pytest.raises(FenceError):
+            backend.snapshots.publish([snapshot("a", 2)], fence)
+        assert backend.audiences.claim("new", 1, 1000).id == "x"
+        with pytest.raises(FenceError):
+            backend.audiences.finish("x", "old", "ready", {})
+
+
+def test_generations_go_on_after_a_restart(url):
+    """Those that only the journal knows, those of a fold, and those of a row that `forget` took from the journal."""
+    seen = [0]
+    for step in range(6):
+        with closing(open_backend(url)) as backend:
+            assert backend.seeds.generation() == seen[-1]
+            for user in (2 * step, 2 * step + 1):
+                seen.append(backend.seeds.append(clicks_of([(user, "a", NOW)]), NOW).generation)
+            if step % 3 == 1:
+                backend.seeds.fold()
+            if step % 3 == 2:
+                backend.seeds.forget(np.array([2 * step + 1], np.uint64))
+                seen.append(backend.seeds.generation())
+            assert backend.seeds.dirty() == {"a": seen[-1]}
+    assert seen == sorted(set(seen))
+
+
 # ---- users who left
 
 
@@ -559,6 +612,23 @@ def test_the_click_log_against_a_list(steps):
             assert got[len(got) - len(fresh) :] == fresh
             assert got == everything[len(everything) - len(got) :]
     assert len(log.user) <= max(1 << 12, 12 * len(rows) + 1)
+
+
+@pytest.mark.parametrize("folded", [0, 9000])
+def test_the_click_log_keeps_what_is_not_folded_however_much_it_grows(folded):
+    rng = np.random.default_rng(1)
+    log, item, user = ClickLog(1), rng.integers(0, 700, 20_000).astype(np.int32), rng.integers(0, 90, 20_000)
+    for part in np.array_split(np.arange(20_000), 77):
+        log.append(item[part], user[part].astype(np.uint64), part, NOW + int(part[0]))
+        if part[0] <= folded <= part[-1]:
+            log.folded, last = log.n, int(part[-1]) + 1
+    for number in range(700):
+        times = log.of_item(number)[1]
+        assert times.tolist() == [t for t in np.flatnonzero(item == number)[::-1].tolist() if t >= last]
+    for number in range(90):
+        times, want = log.of_user(number, 20_000)[1].tolist(), np.flatnonzero(user == number)[::-1].tolist()
+        assert times == want[: len(times)]
+        assert len(times) >= sum(t >= last for t in want)
 
 
 def test_the_click_log_is_bounded():

@@ -272,7 +272,11 @@ class SettingStore(Protocol):
 
 
 class Lease(Protocol):
-    """Who may do what only one may do."""
+    """Who may do what only one may do.
+
+    Where only one process at a time can have a store open, whoever opens it has outlived all holders: leases and claims
+    of audience jobs are free, as after they ran out.
+    """
 
     def acquire(self, name: str, owner: str, now: int, ttl: int) -> int | None:
         """A fence number, higher than any before of that name; None while another holds it. Own leases are renewed

@@ -199,7 +199,6 @@ class LeaseSuite:
         backend = harness.open(StoreOptions())
         fence = backend.leases.acquire("refresher", "a", NOW, 1000)
         assert fence is not None
-        backend = harness.reopen(backend)
         leases = backend.leases
         assert leases.acquire("refresher", "b", NOW + 999, 1000) is None
         assert leases.acquire("refresher", "a", NOW + 500, 1000) == fence
@@ -220,6 +219,23 @@ class LeaseSuite:
         assert third > second
         assert backend.leases.acquire("other", "b", NOW, 1000) is not None
         backend.close()
+
+    def test_a_restart_frees_it_only_where_nobody_else_can_be_left(self, harness: Harness) -> None:
+        """Other processes of a shared store go on; of a store that one process has open none is left, and its fence
+        is outdated."""
+        backend = harness.open(StoreOptions())
+        fence = backend.leases.acquire("refresher", "a", NOW, 1000)
+        assert fence is not None
+        again = harness.reopen(backend)
+        if again.shared:
+            assert again.leases.acquire("refresher", "b", NOW + 1, 1000) is None
+            assert again.leases.renew("refresher", "a", NOW + 2, 1000)
+        elif again is not backend:
+            assert not again.leases.renew("refresher", "a", NOW + 1, 1000)
+            second = again.leases.acquire("refresher", "b", NOW + 2, 1000)
+            assert second is not None
+            assert second > fence
+        again.close()
 
     def test_of_many_who_ask_at_once_one_gets_it(self, harness: Harness) -> None:
         """Ten rounds."""

@@ -50,7 +50,7 @@ def pack(user: U64, time: I64) -> Block:
     seconds = np.clip(time // 1000, 0, 0xFFFFFFFF).astype(np.uint32)
     order = np.lexsort((user, seconds))
     sorted_user, sorted_time = user[order], seconds[order]
-    keep = _last_of_each(sorted_user)
+    keep = last_of_each(sorted_user)
     return Block(sorted_user[keep], sorted_time[keep])
 
 
@@ -120,7 +120,7 @@ def length(data: bytes | memoryview) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _last_of_each(user: U64) -> Bool:
+def last_of_each(user: U64) -> Bool:
     """bool[n]: the last row of each user."""
     table = empty_table(len(user))
     keep = np.zeros(len(user), np.bool_)

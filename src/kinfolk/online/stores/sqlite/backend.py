@@ -23,7 +23,7 @@ from kinfolk.online.stores.sqlite.candidates import SqliteCandidates
 from kinfolk.online.stores.sqlite.counters import SqliteCounters
 from kinfolk.online.stores.sqlite.database import Database
 from kinfolk.online.stores.sqlite.keys import SqliteKeys, SqliteSettings
-from kinfolk.online.stores.sqlite.leases import SqliteLeases
+from kinfolk.online.stores.sqlite.leases import SqliteLeases, outlive
 from kinfolk.online.stores.sqlite.seeds import SqliteSeeds
 from kinfolk.online.stores.sqlite.snapshots import SqliteSnapshots
 from kinfolk.online.stores.sqlite.users import SqliteUsers
@@ -38,6 +38,7 @@ class SqliteBackend:
     def __init__(self, url: str, options: StoreOptions) -> None:
         self._db = Database(url)
         try:
+            outlive(self._db)
             self.seeds: SeedStore = SqliteSeeds(self._db, options)
         except BaseException:
             self._db.close()

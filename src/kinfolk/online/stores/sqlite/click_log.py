@@ -26,12 +26,14 @@ _FIRST = 1 << 12
 class ClickLog:
     """Not for several threads at once: the caller holds a lock.
 
+    What is appended is there for every reader; `link` may follow later, or the first reader does it.
+
     folded: rows before it are in the file's runs. n: rows.
     """
 
     def __init__(self, remember_ms: int, *, limit: int = LIMIT) -> None:
         self._remember, self._limit = remember_ms, limit
-        self.n = self.folded = 0
+        self.n = self.folded = self._linked = 0
         self._arrivals: deque[tuple[int, int]] = deque()  # (first row, ms) of each batch
         self._last_of_item = np.full(_FIRST, -1, np.int32)
         self._gone: dict[int, int] = {}  # user -> row before which their clicks are not given back
@@ -52,8 +54,22 @@ class ClickLog:
         self._arrivals.append((self.n, now))
         self._write(item, user, time)
 
+    def link(self) -> None:
+        """Chain what was appended since."""
+        if self._linked == self.n:
+            return
+        most = int(self.item[self._linked : self.n].max())
+        if most >= len(self._last_of_item):
+            longer = np.full(2 * (most + 1), -1, np.int32)
+            longer[: len(self._last_of_item)] = self._last_of_item
+            self._last_of_item = longer
+        chains = (self._by_user, self._by_item, self._last_of_user, self._last_of_item)
+        _chain(self.user, self.item, *chains, self._linked, self.n)
+        self._linked = self.n
+
     def of_item(self, item: int) -> tuple[U64, I64]:
         """Users and times (ms) of an item's clicks that are not folded."""
+        self.link()
         if item >= len(self._last_of_item):
             return np.zeros(0, np.uint64), np.zeros(0, np.int64)
         rows = _walk(self._by_item, self._last_of_item[item], self.folded, self.n)
@@ -61,6 +77,7 @@ class ClickLog:
 
     def of_user(self, user: int, limit: int) -> tuple[I32, I64]:
         """Items and times (ms) of a user's clicks, the last `limit` that came, newest arrival first."""
+        self.link()
         last = _last(self._last_of_user, self.user, np.uint64(user))
         rows = _walk(self._by_user, last, self._gone.get(user, 0), limit)
         return self.item[rows], self.time[rows]
@@ -80,17 +97,34 @@ class ClickLog:
         first = self._arrivals[0][0] if self._arrivals else self.n
         if self.n - first + n > self._limit:
             first = self.n - self._limit // 2
-        rows = np.arange(max(min(first, self.folded), 0), self.n)
+        first = max(min(first, self.folded), 0)
+        size = len(self.user)
+        while 3 * (self.n - first + n) > 2 * size:
+            size *= 2
+        if first or self._gone:
+            self._keep(self._left(first), size)
+        else:
+            self._grow(size)
+
+    def _left(self, first: int) -> I64:
+        """Rows from `first` on, without those of users who are gone."""
+        rows = np.arange(first, self.n)
         if self._gone:
             gone = np.fromiter(self._gone, np.uint64, len(self._gone))
             there = np.flatnonzero(np.isin(self.user[rows], gone))
             until = np.fromiter((self._gone[int(u)] for u in self.user[rows[there]]), np.int64, len(there))
             rows = np.delete(rows, there[rows[there] < until])
             self._gone = {}
-        size = len(self.user)
-        while 3 * (len(rows) + n) > 2 * size:
-            size *= 2
-        self._keep(rows, size)
+        return rows
+
+    def _grow(self, size: int) -> None:
+        """Rows and chains stay, only the table of users is made anew."""
+        n, user, item, time, table = self.n, self.user, self.item, self.time, self._last_of_user
+        by_user, by_item = self._by_user, self._by_item
+        self._allocate(size)
+        self.user[:n], self.item[:n], self.time[:n] = user[:n], item[:n], time[:n]
+        self._by_user[:n], self._by_item[:n] = by_user[:n], by_item[:n]
+        _rehash(table, self.user, self._last_of_user)
 
     def _keep(self, rows: I64, size: int) -> None:
         item, user, time = self.item[rows], self.user[rows], self.time[rows]
@@ -99,29 +133,12 @@ class ClickLog:
         self.folded = int(np.searchsorted(rows, self.folded))
         self._allocate(size)
         self._last_of_item.fill(-1)
-        self.n = 0
+        self.n = self._linked = 0
         self._write(item, user, time)
 
     def _write(self, item: I32, user: U64, time: I64) -> None:
-        if not len(item):
-            return
-        most = int(item.max())
-        if most >= len(self._last_of_item):
-            longer = np.full(2 * (most + 1), -1, np.int32)
-            longer[: len(self._last_of_item)] = self._last_of_item
-            self._last_of_item = longer
         rows = slice(self.n, self.n + len(item))
         self.item[rows], self.user[rows], self.time[rows] = item, user, time
-        _chain(
-            self.user,
-            self.item,
-            self._by_user,
-            self._by_item,
-            self._last_of_user,
-            self._last_of_item,
-            rows.start,
-            rows.stop,
-        )
         self.n = rows.stop
 
 
@@ -141,6 +158,14 @@ def _chain(
         last_of_user[at] = row
         by_item[row] = last_of_item[item[row]]
         last_of_item[item[row]] = row
+
+
+@njit(cache=True, nogil=True)
+def _rehash(table: I32, users: U64, larger: I32) -> None:
+    """The same rows in a larger table."""
+    for row in table:
+        if row >= 0:
+            larger[slot(larger, users, users[row])] = row
 
 
 @njit(cache=True, nogil=True)

@@ -152,6 +152,10 @@ class Database:
         """A counter as of the last commit, without touching the file."""
         return self.write.numbers.get(name, 0)
 
+    def reached(self, name: str, number: int) -> None:
+        """A counter is at least so high, as the rest of the file shows; said before anything is written."""
+        self.write.numbers = self.write.numbers | {name: max(number, self.number(name))}
+
     def close(self) -> None:
         """Let go of the file; what was acknowledged is in it."""
         self._closed = True

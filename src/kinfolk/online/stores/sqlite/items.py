@@ -41,13 +41,15 @@ class Items:
 
     def ensure(self, transaction: Transaction, names: Sequence[str]) -> NDArray[np.int32]:
         """int32[len(names)]: numbers, of new items new ones."""
-        new = [name for name in names if name not in self._number]
+        numbers = [*map(self._number.get, names)]
+        if None not in numbers:
+            return np.array(numbers, np.int32)
+        new = [name for name, number in zip(names, numbers, strict=True) if number is None]
         for name in new:
             transaction.execute("INSERT INTO items (id, name) VALUES (?, ?)", (self._next, name))
             self._add(self._next, name)
-        if new:
-            transaction.undone.append(lambda: self._forget(new))
-        return np.fromiter((self._number[name] for name in names), np.int32, len(names))
+        transaction.undone.append(lambda: self._forget(new))
+        return np.array([*map(self._number.get, names)], np.int32)
 
     def dirty(self) -> dict[str, int]:
         """Name -> generation of the last change, of those that changed since they were clean."""

@@ -1,9 +1,28 @@
-"""The Lease of the file. One process writes the file, so it guards against that process's own past and its threads."""
+"""The Lease of the file, which guards against threads of the one process that has it open, and against its own past.
+
+Nobody can have held on to a lease from before: the file's lock falls with the process that had it, and only then does
+the next one open the file. So what is held when it is opened is held by nobody, and a restart after a kill need not
+wait for the lease to run out. Numbers of processes, which are given out again, play no part in it.
+"""
 
 from __future__ import annotations
 
 from kinfolk.online.stores.sqlite.database import Database
 from kinfolk.online.stores.sqlite.writer import Transaction
+
+
+def outlive(database: Database) -> None:
+    """Free what processes that had the file before held: leases, whose fences go on rising, and audience jobs."""
+    held = "SELECT 1 FROM leases WHERE until > -1 UNION ALL SELECT 1 FROM audiences WHERE claimed_until > -1 LIMIT 1"
+
+    def free(transaction: Transaction) -> None:
+        transaction.execute("UPDATE leases SET until = -1")
+        transaction.execute("UPDATE audiences SET claimed_until = -1 WHERE claimed_until > -1")
+
+    with database.read() as connection:
+        if connection.execute(held).fetchone() is None:
+            return
+    database.write(free)
 
 
 class SqliteLeases:
@@ -41,7 +60,6 @@ class SqliteLeases:
 
     def release(self, name: str, owner: str) -> None:
         """The row stays, so that fences never fall."""
-        # the row stays: fences never fall
         self._db.write(
             lambda t: t.execute("UPDATE leases SET until = -1 WHERE name = ? AND owner = ?", (name, owner)) and None
         )

@@ -38,7 +38,8 @@ def add(connection: sqlite3.Connection, item: int, block: Block, max_seeds: int)
         blocks.decode(connection.execute("SELECT block FROM runs WHERE id = ?", (id,)).fetchone()[0]) for id in swallow
     ]
     merged = blocks.trim(blocks.merge(block, *parts), max_seeds)
-    connection.executemany("DELETE FROM runs WHERE id = ?", [(id,) for id in swallow])
+    for id in swallow:
+        connection.execute("DELETE FROM runs WHERE id = ?", (id,))
     place = there[-1][0] + 1 if there else first
     connection.execute("INSERT INTO runs VALUES (?, ?, ?)", (place, len(merged), blocks.encode(merged)))
 

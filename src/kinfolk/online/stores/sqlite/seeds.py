@@ -17,6 +17,7 @@ from kinfolk.online.clicks import Clicks, Seeds
 from kinfolk.online.ports import Appended, StoreOptions
 from kinfolk.online.stores import blocks
 from kinfolk.online.stores.blocks import Block
+from kinfolk.online.stores.packing import pack_each
 from kinfolk.online.stores.sqlite import journal, runs
 from kinfolk.online.stores.sqlite.click_log import ClickLog
 from kinfolk.online.stores.sqlite.database import Database
@@ -24,7 +25,7 @@ from kinfolk.online.stores.sqlite.identities import Identities
 from kinfolk.online.stores.sqlite.items import Items
 from kinfolk.online.stores.sqlite.writer import Job, Transaction
 
-FOLD_AT = 1 << 18  # clicks in memory that are not in runs yet
+FOLD_AT = 1 << 19  # clicks in memory that are not in runs yet
 WALK = 64  # clicks of a user looked at for each that is asked for: one person may click one item all day
 
 
@@ -43,7 +44,7 @@ class SqliteSeeds:
             self._replay(connection)
 
     def _replay(self, connection: sqlite3.Connection) -> None:
-        folded = self._db.number("folded")
+        folded, number = self._db.number("folded"), 0
         rows = connection.execute("SELECT generation, arrived, clicks FROM journal ORDER BY generation")
         for number, arrived, data in rows:
             item, user, time, identity = journal.decode(data, self._items.key)
@@ -52,6 +53,7 @@ class SqliteSeeds:
             if number <= folded:
                 self._log.folded = self._log.n
             self._items.changed[item] = np.maximum(self._items.changed[item], number)
+        self._db.reached("generation", number)
 
     def append(self, clicks: Clicks, now: int) -> Appended:
         """One row in the journal, flushed to the disk before this returns; several callers share a flush."""
@@ -67,18 +69,21 @@ class SqliteSeeds:
         new: list[int] = []
         for clicks, at in loads:
             fresh = self._identities.admit(clicks.identity, at)
-            taken = clicks.identity[fresh]
+            clicks = clicks if fresh.all() else clicks.take(fresh)
+            taken = clicks.identity
             transaction.undone.append(lambda taken=taken: self._identities.revoke(taken))  # type: ignore[misc]
             new.append(len(taken))
             if len(taken):
                 numbers = self._items.ensure(transaction, clicks.candidates)
-                columns.append((numbers[clicks.candidate[fresh]], clicks.user[fresh], clicks.time[fresh], taken))
+                columns.append((numbers[clicks.candidate], clicks.user, clicks.time, taken))
         if columns:
-            item, user, time, identity = (np.concatenate(parts) for parts in zip(*columns, strict=True))
-            generation = transaction.rise("generation")
+            item, user, time, identity = columns[0] if len(columns) == 1 else _joined(columns)
+            generation = self.generation() + 1  # `meta` learns it with the next fold; until then the journal tells it
+            transaction.numbers["generation"] = generation
             data = journal.encode(item, user, time, identity, self._items.key[item])
             transaction.execute("INSERT INTO journal VALUES (?, ?, ?, ?)", (generation, now, len(item), data))
             transaction.committed.append(lambda: self._publish(item, user, time, now, generation))
+            transaction.answered.append(self._link)
         else:
             generation = self.generation()
         return [Appended(n, len(load[0]) - n, generation) for n, load in zip(new, loads, strict=True)]
@@ -94,20 +99,24 @@ class SqliteSeeds:
             self._folding = True
             self._db.write.later(Job(self._fold, alone=True))
 
+    def _link(self) -> None:
+        """Work that no caller has to wait for; a reader who comes first does it."""
+        with self._lock:
+            self._log.link()
+
     def _fold(self, transaction: Transaction) -> None:
         """Move what is only in the journal into runs. On the writer's thread, alone, so the log holds all commits."""
         transaction.undone.append(self._not_folded)
-        item, user, time = self._log.unfolded()
-        order = np.argsort(item, kind="stable")
-        item, user, time = item[order], user[order], time[order]
-        numbers, starts = np.unique(item, return_index=True)
-        ends = np.append(starts, len(item))[1:]
-        for number, lo, hi in zip(numbers.tolist(), starts, ends, strict=True):
-            runs.add(transaction.connection, number, blocks.pack(user[lo:hi], time[lo:hi]), self._options.max_seeds)
+        numbers = []
+        for number, block in pack_each(*self._log.unfolded()):
+            runs.add(transaction.connection, number, block, self._options.max_seeds)
+            numbers.append(number)
         transaction.executemany(
-            "UPDATE items SET changed = ? WHERE id = ?", [(int(self._items.changed[n]), n) for n in numbers.tolist()]
+            "UPDATE items SET changed = ? WHERE id = ?", [(int(self._items.changed[n]), n) for n in numbers]
         )
-        transaction.execute("UPDATE meta SET value = ? WHERE name = 'folded'", (self.generation(),))
+        transaction.executemany(
+            "UPDATE meta SET value = ? WHERE name = ?", [(self.generation(), n) for n in ("folded", "generation")]
+        )
         transaction.execute(
             "DELETE FROM journal WHERE arrived <= (SELECT max(arrived) FROM journal) - ?", (self._options.remember_ms,)
         )
@@ -278,3 +287,8 @@ class SqliteSeeds:
             "bytes": (pages - free) * size,
             "waiting": waiting,
         }
+
+
+def _joined(columns: Sequence[journal.Columns]) -> journal.Columns:
+    item, user, time, identity = (np.concatenate(parts) for parts in zip(*columns, strict=True))
+    return item, user, time, identity

@@ -25,13 +25,17 @@ GROUP = 256  # jobs in a commit
 
 
 class Transaction:
-    """What a job gets: the connection, counters that rise, and what to do once the commit is through."""
+    """What a job gets: the connection, counters that rise, and what to do once the commit is through.
+
+    committed: before the callers hear of it. answered: after that. undone: if it fails.
+    """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
         self.execute = connection.execute
         self.executemany = connection.executemany
         self.committed: list[Callable[[], None]] = []
+        self.answered: list[Callable[[], None]] = []
         self.undone: list[Callable[[], None]] = []
         self.numbers: dict[str, int] = {}
 
@@ -162,6 +166,8 @@ class Writer:
                 job.done.set_result(result)
             else:
                 job.done.set_exception(self._readable(failure))
+        for then in transaction.answered:
+            then()
 
     def _try(
         self, jobs: list[Job], run: Callable[[Transaction], list[Any]], whole: Transaction
@@ -181,6 +187,7 @@ class Writer:
             own.execute("RELEASE job")
             return [(job, None, error) for job in jobs]
         whole.committed += own.committed
+        whole.answered += own.answered
         whole.undone += own.undone
         whole.numbers |= own.numbers
         return [(job, result, None) for job, result in zip(jobs, results, strict=True)]
