@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 
 from kinfolk.online.clock import system_clock
 from kinfolk.online.engine import Engine
+from kinfolk.online.listener import Listener
 from kinfolk.online.stores.open import open_backend
 from kinfolk.serve.app import create_app
 from kinfolk.settings import load
@@ -24,7 +25,9 @@ def client(small_bundle):
     """A server in this process over a memory store."""
     with closing(open_backend("memory:")) as backend:
         engine = Engine(backend, small_bundle)
-        with TestClient(create_app(engine, backend.keys, load({"auth": False}), system_clock)) as made:
+        app = create_app(engine, backend.keys, load({"auth": False}), system_clock)
+        app.state.context.metrics.also(Listener(None, None).stats)  # as with a bus
+        with TestClient(app) as made:
             yield made
         engine.stop()
 

@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from kinfolk.errors import OptionError
 
 PREFIX = "KINFOLK_"
+_URLS = ("store", "bus_url")
 _PASSWORD = re.compile(r"(?<=://)([^@/]*):[^@/]*@")
 _SECRETS = re.compile(r"(?i)(password|passwd|secret|token)=[^&]*")
 
@@ -47,6 +48,22 @@ class Settings(BaseSettings):
     threads: int = Field(16, ge=2, le=256, description="Requests of one process that are worked on at once.")
     bundle_root: Path | None = Field(
         None, description="Bundles may be swapped to from below this folder only; default: the folder of the bundle."
+    )
+
+    bus_stream: str | None = Field(
+        None, min_length=1, description="Redis stream to take clicks from, beside those over HTTP; unset: none."
+    )
+    bus_url: str | None = Field(None, description="Redis that holds that stream; unset: the store's.")
+    bus_group: str = Field("kinfolk", min_length=1, description="Consumer group on it, one a deployment.")
+    bus_name: str | None = Field(
+        None, min_length=1, description="Name of this server in the group, unlike any other's; unset: the host's."
+    )
+    bus_batch: int = Field(1_000, ge=1, le=10_000, description="Most clicks taken from it at once.")
+    bus_claim_after: float = Field(
+        60.0, ge=0.1, le=86_400, allow_inf_nan=False, description="Clicks that a silent server holds so long are taken."
+    )
+    metrics_port: int | None = Field(
+        None, ge=0, le=65535, description="Port on which `kinfolk refresh` gives /metrics and /healthz; unset: none."
     )
 
     refresh: bool = Field(True, description="Take part in electing the process that clusters.")
@@ -99,11 +116,11 @@ class Settings(BaseSettings):
         return init_settings, env_settings
 
     def to_toml(self) -> str:
-        """What is in force, as a TOML file with a comment a setting; a password in the store's URL is left out."""
+        """What is in force, as a TOML file with a comment a setting; passwords in URLs are left out."""
         lines = []
         for name, field in type(self).model_fields.items():
             value = getattr(self, name)
-            shown = without_password(value) if name == "store" else value
+            shown = without_password(value) if name in _URLS and value is not None else value
             written = f"# {name} =" if value is None else f"{name} = {_toml(shown)}"
             lines += [f"# {field.description}", written]
         return "\n".join(lines) + "\n"

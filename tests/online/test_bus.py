@@ -111,6 +111,34 @@ def test_a_failed_write_comes_again_and_so_does_what_a_dead_reader_held(client, 
     assert pending(client) == 0
 
 
+def test_it_tells_what_waits(client, reader):
+    source = reader()
+    assert source.waiting() == (0, 0), "no such stream yet"
+    post(client, 10)
+    assert source.waiting() == (10, 0), "no such group yet"
+    source.read(1)
+    held = source.read(4)
+    assert source.waiting() == (6, 4)
+    source.ack(held)
+    assert source.waiting() == (6, 0)
+    client.xdel("clicks", client.xrange("clicks")[7][0])
+    assert source.waiting()[0] in (None, 5), "Redis may have lost count"
+
+
+def test_a_key_that_is_no_stream_is_an_error(client, reader):
+    client.set("clicks", "text")
+    for ask in (lambda: reader().read(1), lambda: reader().waiting()):
+        with pytest.raises(StoreError):
+            ask()
+
+
+def test_a_bus_that_is_away_is_an_error_at_the_first_use():
+    source = open_source("redis://127.0.0.1:1", stream="s", group="g", consumer="c")
+    with pytest.raises(StoreError):
+        source.read(1)
+    source.close()
+
+
 def test_what_a_living_reader_holds_is_left_to_it(client, reader):
     post(client, 10)
     held = reader("slow").read(10)
@@ -125,6 +153,7 @@ MALFORMED = [
     {"user": b"\xff", "candidate": "c"},
     {"user": "u", "candidate": "c", "time": "soon"},
     {"user": "u", "candidate": "c", "time": "-1"},
+    {"user": "u", "candidate": "c", "time": str(NOW // 1000)},
     {"user": "u", "candidate": "c", "time": str(2**63)},
     {f"f{i}": "x" for i in range(5000)},
 ]
@@ -246,7 +275,7 @@ def test_on_a_cluster_too():
         source = open_source(nodes[2].url, stream="{a}clicks", group="g", consumer="c")
         assert len(source.read(5)) == 0
         with redis.cluster.RedisCluster.from_url(nodes[0].url) as client:
-            client.xadd("{a}clicks", {"user": "u", "candidate": "c", "time": 5})
+            client.xadd("{a}clicks", {"user": "u", "candidate": "c", "time": NOW})
             client.xadd("{a}clicks", {"user": "u"})
             written = Written()
             assert drain(source, written) == 1
@@ -255,7 +284,16 @@ def test_on_a_cluster_too():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"url": "kafka://host"}, {"stream": ""}, {"group": ""}, {"consumer": ""}, {"claim_after_ms": 0}]
+    "wrong",
+    [
+        {"url": "kafka://host"},
+        {"url": "redis://host:port"},
+        {"url": "sqlite:///x"},
+        {"stream": ""},
+        {"group": ""},
+        {"consumer": ""},
+        {"claim_after_ms": 0},
+    ],
 )
 def test_options_that_make_no_sense(wrong):
     options = {"url": "redis://127.0.0.1:1", "stream": "s", "group": "g", "consumer": "c", **wrong}

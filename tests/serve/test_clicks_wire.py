@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kinfolk.errors import DataError
-from kinfolk.serve.clicks_wire import EARLIEST_MS, Columns, decode
+from kinfolk.online.clicks import EARLIEST_MS
+from kinfolk.serve.clicks_wire import Columns, decode
 from kinfolk.serve.problems import TooLargeError
 
 IDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)

@@ -18,6 +18,12 @@ def serve(
         int | None, typer.Option(help="Processes that answer; more than one needs Redis.", metavar="N")
     ] = None,
     refresh_every: RefreshEvery = None,
+    bus_stream: Annotated[
+        str | None, typer.Option(help="Redis stream to take clicks from, beside those over HTTP.", metavar="NAME")
+    ] = None,
+    bus_url: Annotated[
+        str | None, typer.Option(help="Redis that holds that stream; default: the store's.", metavar="URL")
+    ] = None,
     auth: Annotated[bool | None, typer.Option("--auth/--no-auth", help="Ask for API keys.", show_default=False)] = None,
     log_format: Annotated[str | None, typer.Option(help="json, or text for people.", metavar="NAME")] = None,
     config: Config = None,
@@ -32,7 +38,8 @@ def serve(
     """
     flags = {
         "bundle": bundle, "store": store, "host": host, "port": port, "workers": workers,
-        "refresh_every": refresh_every, "auth": auth, "log_format": log_format,
+        "refresh_every": refresh_every, "bus_stream": bus_stream, "bus_url": bus_url, "auth": auth,
+        "log_format": log_format,
     }  # fmt: skip
     settings = settings_of(flags, config)
     if print_config:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from kinfolk.errors import DataError, OptionError
+from kinfolk.online.stores.open import REDIS
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,10 @@ class ClickSource(Protocol):
 
     def again(self) -> None:
         """Hand out once more what was read and not acknowledged."""
+
+    def waiting(self) -> tuple[int | None, int]:
+        """Of the whole deployment: clicks that nobody was handed yet (None: the bus cannot tell), and clicks that were
+        handed out and are not acknowledged."""
 
     def counts(self) -> dict[str, int]:
         """Of this reader since its start: `read`, `claimed` from others among them, `acknowledged`, `refused`."""
@@ -119,15 +124,18 @@ def open_source(url: str, *, stream: str, group: str, consumer: str, claim_after
     """A reader of a Redis stream, as a member of a consumer group.
 
     Args:
-        url: redis:// or rediss://, as for `RedisBackend.open`.
+        url: redis:// or rediss://, as for `open_backend`; nothing is asked of it yet.
         stream: key of the stream. Entries have the fields `user` and `candidate`, and may have `time` (ms) and
             `event_id`.
         group: made if it is not there, from the stream's first entry on.
         consumer: this reader's name in the group; the same after a restart, or its unfinished clicks wait for another.
         claim_after_ms: a reader that is silent for so long is taken for dead, and its clicks are handed out again.
+
+    Raises:
+        OptionError: another kind of URL, a name that is empty, or the Redis client is not installed.
     """
-    if not url.startswith(("redis://", "rediss://")):
-        raise OptionError(f"no bus can be read at {url.partition('://')[0]}://", "use redis:// or rediss://")
+    if not url.startswith(REDIS):
+        raise OptionError(f"no bus can be read at {url.partition(':')[0]}:", "use redis:// or rediss://")
     if not (stream and group and consumer and claim_after_ms > 0):
         raise OptionError("a stream, group or consumer without a name", "name all three")
     module = importlib.import_module("kinfolk.online.stores.redis.stream")

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 KEY_BYTES = 8
 SECRET_BYTES = 32
+EARLIEST_MS = 631_152_000_000
+"""1990: a time that says to be earlier is one in seconds."""
 
 
 def user_key(secret: bytes, user: str) -> int:

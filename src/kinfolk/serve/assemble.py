@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from kinfolk.errors import OptionError
+from kinfolk.online.bus import ClickSource, open_source
+from kinfolk.online.listener import Listener
 from kinfolk.online.options import EngineSettings
 from kinfolk.online.ports import Backend, StoreOptions
 from kinfolk.online.stores.open import REDIS, open_backend
@@ -12,6 +16,7 @@ from kinfolk.settings import Settings, without_password
 
 if TYPE_CHECKING:
     from kinfolk.online.engine import Engine
+    from kinfolk.serve.metrics import Metrics
 
 _MS = 1000
 
@@ -42,6 +47,48 @@ def check_store(settings: Settings, *, processes: int) -> None:
 def is_shared(store: str) -> bool:
     """Whether several processes may use a store, by its URL."""
     return store.startswith(REDIS)
+
+
+def open_bus(settings: Settings, number: int = 0) -> ClickSource | None:
+    """The stream that clicks are taken from, if the settings name one; nothing is asked of its server yet.
+
+    number: of this process among its host's workers; each reads under a name of its own, the same after a restart.
+
+    Raises:
+        OptionError: no Redis holds it, or the Redis client is not installed.
+    """
+    if settings.bus_stream is None:
+        if settings.bus_url is not None:
+            raise OptionError("a bus without a stream", "name the stream: --bus-stream NAME")
+        return None
+    if settings.bus_url is None and not is_shared(settings.store):
+        raise OptionError(
+            f"the stream {settings.bus_stream!r} cannot lie in {without_password(settings.store)}",
+            "name the Redis that holds it: --bus-url redis://HOST",
+        )
+    return open_source(
+        settings.bus_url or settings.store,
+        stream=settings.bus_stream,
+        group=settings.bus_group,
+        consumer=f"{settings.bus_name or socket.gethostname()}-{number}",
+        claim_after_ms=round(_MS * settings.bus_claim_after),
+    )
+
+
+def make_listener(settings: Settings, engine: Engine, metrics: Metrics, number: int = 0) -> Listener | None:
+    """What takes clicks from the bus, not started; None without one. number: as for `open_bus`."""
+    source = open_bus(settings, number)
+    if source is None:
+        return None
+
+    def write(
+        users: Sequence[str], candidates: Sequence[str], times: Sequence[int], event_ids: Sequence[str | None]
+    ) -> None:
+        metrics.count_accepted(engine.post_clicks(users, candidates, times, event_ids))
+
+    listener = Listener(source, write, limit=settings.bus_batch, count=metrics.count_bus)
+    metrics.also(listener.stats)
+    return listener
 
 
 def engine_settings(settings: Settings) -> EngineSettings:

@@ -12,12 +12,10 @@ from typing import Annotated, Any
 import msgspec
 
 from kinfolk.errors import DataError
+from kinfolk.online.clicks import EARLIEST_MS
 from kinfolk.serve.problems import TooLargeError
 
 LINES = ("application/x-ndjson", "application/jsonl", "application/jsonlines", "application/x-jsonlines")
-EARLIEST_MS = 631_152_000_000
-"""1990: an earlier time is one in seconds."""
-
 _Time = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 _Id = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 

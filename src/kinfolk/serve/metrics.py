@@ -15,9 +15,14 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, H
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from kinfolk.online.answers import Accepted
+
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+
+OUTCOMES = ("accepted", "duplicates", "unknown_users", "unknown_candidates", "refused_retired", "forgotten")
+"""What may become of a click; names of `Accepted`."""
 
 Stats = Callable[[], Mapping[str, float]]
 
@@ -34,18 +39,29 @@ class Metrics:
             "kinfolk_request_seconds", "Time to answer.", ("route", "method", "status"), buckets=_BUCKETS, registry=own
         )
         self.clicks = Counter("kinfolk_clicks", "Clicks by what became of them.", ("outcome",), registry=own)
+        self.bus = Counter("kinfolk_bus_clicks", "Clicks from the bus by outcome.", ("outcome",), registry=own)
         self.refused = Counter("kinfolk_refused", "Requests refused, by class of problem.", ("problem",), registry=own)
         self.registry = own
         self._engine = EngineNumbers(stats, model)
         own.register(self._engine)
 
+    def also(self, stats: Stats) -> None:
+        """More numbers of this process; asking for them never fails."""
+        self._engine.more = stats
+
+    def count_bus(self, outcomes: Mapping[str, int]) -> None:
+        """Clicks came from the bus; outcome -> number."""
+        for outcome, number in outcomes.items():
+            self.bus.labels(outcome).inc(number)
+
     def observe(self, route: str, method: str, status: int, seconds: float) -> None:
         """One request was answered."""
         self.requests.labels(route, method, str(status)).observe(seconds)
 
-    def count_clicks(self, outcomes: Mapping[str, int]) -> None:
-        """Clicks were taken; outcome -> number."""
-        for outcome, number in outcomes.items():
+    def count_accepted(self, done: Accepted) -> None:
+        """Clicks were taken."""
+        for outcome in OUTCOMES:
+            number = getattr(done, outcome)
             if number:
                 self.clicks.labels(outcome).inc(number)
 
@@ -66,6 +82,7 @@ class EngineNumbers(Collector):
 
     def __init__(self, stats: Stats, model: Callable[[], str]) -> None:
         self.stats, self.model = stats, model
+        self.more: Stats = dict
 
     def describe(self) -> Iterable[Metric]:
         """None in advance: the engine may not be ready when this is registered."""
@@ -76,15 +93,20 @@ class EngineNumbers(Collector):
         from kinfolk.errors import KinfolkError
 
         yield GaugeMetricFamily("kinfolk_memory_bytes", "Resident memory of the answering process.", resident_bytes())
+        yield from _gauges(self.more())
         try:
             found = self.stats()
         except KinfolkError:
             yield GaugeMetricFamily("kinfolk_store_reachable", "1 where the store answers.", 0)
             return
         yield GaugeMetricFamily("kinfolk_store_reachable", "1 where the store answers.", 1)
-        for name, value in found.items():
-            yield GaugeMetricFamily(f"kinfolk_{name}", name.replace("_", " "), float(value))
+        yield from _gauges(found)
         yield InfoMetricFamily("kinfolk", "What is served.", {"model": self.model()})
+
+
+def _gauges(numbers: Mapping[str, float]) -> Iterable[Metric]:
+    for name, value in numbers.items():
+        yield GaugeMetricFamily(f"kinfolk_{name}", name.replace("_", " "), float(value))
 
 
 def resident_bytes() -> int:

@@ -17,7 +17,7 @@ import uvicorn
 
 from kinfolk.errors import KinfolkError, OptionError
 from kinfolk.serve import logs
-from kinfolk.serve.assemble import check_store, make_engine, open_store
+from kinfolk.serve.assemble import check_store, make_engine, make_listener, open_bus, open_store
 from kinfolk.serve.auth import check_open
 from kinfolk.serve.context import Context
 from kinfolk.settings import Settings, without_password
@@ -34,6 +34,7 @@ def serve(settings: Settings) -> None:
     """
     check_open(settings.host, auth=settings.auth)
     check_store(settings, processes=settings.workers)
+    open_bus(settings)
     with closing(bind(settings.host, settings.port)) as sock:
         if settings.workers == 1:
             serve_here(settings, sock)
@@ -70,8 +71,11 @@ def url_of(sock: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def serve_here(settings: Settings, sock: socket.socket, parent: int | None = None) -> None:
-    """Answer in this process until SIGTERM, SIGINT, or the end of the file `parent`, which a dead parent leaves."""
+def serve_here(settings: Settings, sock: socket.socket, parent: int | None = None, number: int = 0) -> None:
+    """Answer in this process until SIGTERM, SIGINT, or the end of the file `parent`, which a dead parent leaves.
+
+    number: of this process among the workers.
+    """
     logs.configure(settings.log_level, settings.log_format)
     log = logs.logger()
     with closing(open_store(settings)) as backend:
@@ -84,6 +88,7 @@ def serve_here(settings: Settings, sock: socket.socket, parent: int | None = Non
         from kinfolk.serve.app import create_app
 
         app = create_app(engine, backend.keys, settings, system_clock)
+        listener = make_listener(settings, engine, app.state.context.metrics, number)
         server = Server(
             uvicorn.Config(
                 app,
@@ -100,6 +105,8 @@ def serve_here(settings: Settings, sock: socket.socket, parent: int | None = Non
             threading.Thread(target=_follow, args=(parent, server), name="kinfolk-parent", daemon=True).start()
         try:
             engine.start()
+            if listener is not None:
+                listener.start()
             log.info(
                 "listening",
                 url=url_of(sock),
@@ -110,6 +117,8 @@ def serve_here(settings: Settings, sock: socket.socket, parent: int | None = Non
             server.run(sockets=[sock])
         finally:
             log.info("stopping")
+            if listener is not None and not listener.stop(settings.stop_timeout):
+                log.warning("the bus does not answer: its last clicks will be handed out again")
             engine.stop()
             restore()
     log.info("stopped")

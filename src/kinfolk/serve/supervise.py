@@ -48,17 +48,18 @@ def supervise(settings: Settings, sock: socket.socket) -> None:
         signal.SIGHUP: signal.signal(signal.SIGHUP, lambda *_: swap.set()),
     }
     born: dict[int, float] = {}
+    numbers: dict[int, int] = {}
     workers: list[subprocess.Popen[bytes]] = []
 
-    def spawn() -> None:
-        worker = _spawn(settings, sock, folder)
-        born[worker.pid] = time.monotonic()
+    def spawn(number: int) -> None:
+        worker = _spawn(settings, sock, folder, number)
+        born[worker.pid], numbers[worker.pid] = time.monotonic(), number
         workers.append(worker)
 
     short = 0
     try:
-        for _ in range(settings.workers):
-            spawn()
+        for number in range(settings.workers):
+            spawn(number)
         while not stop.wait(_LOOK_S):
             if swap.is_set() and workers:
                 swap.clear()
@@ -72,7 +73,7 @@ def supervise(settings: Settings, sock: socket.socket) -> None:
                         f"a worker ended with code {worker.returncode} as soon as it started", "see what it said above"
                     )
                 log.warning("a worker ended and is replaced", code=worker.returncode)
-                spawn()
+                spawn(numbers.pop(worker.pid))
     finally:
         _stop(workers, settings.stop_timeout)
         for number, handler in old.items():
@@ -80,10 +81,10 @@ def supervise(settings: Settings, sock: socket.socket) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _spawn(settings: Settings, sock: socket.socket, folder: str) -> subprocess.Popen[bytes]:
+def _spawn(settings: Settings, sock: socket.socket, folder: str, number: int) -> subprocess.Popen[bytes]:
     fd = sock.fileno()
     worker = subprocess.Popen(
-        [sys.executable, "-m", "kinfolk.serve.worker", str(fd)],
+        [sys.executable, "-m", "kinfolk.serve.worker", str(fd), str(number)],
         stdin=subprocess.PIPE,
         pass_fds=(fd,),
         env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": folder},

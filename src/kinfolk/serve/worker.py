@@ -1,4 +1,4 @@
-"""`python -m kinfolk.serve.worker FD`: one of several workers; started by `supervise`, not by people."""
+"""`python -m kinfolk.serve.worker FD NUMBER`: one of several workers; started by `supervise`, not by people."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def main() -> int:
     settings = Settings(**json.loads(line))
     with socket.socket(fileno=int(sys.argv[1])) as sock:
         try:
-            serve_here(settings, sock, parent=0)
+            serve_here(settings, sock, parent=0, number=int(sys.argv[2]))
         except KinfolkError as e:
             print(f"error: {' '.join(str(e).split())}", file=sys.stderr)
             return 2

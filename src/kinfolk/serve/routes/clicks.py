@@ -11,12 +11,12 @@ from starlette.responses import Response
 
 from kinfolk.serve import clicks_wire
 from kinfolk.serve.context import Context
+from kinfolk.serve.metrics import OUTCOMES
 from kinfolk.serve.problems import NotReadyError
 from kinfolk.serve.wire_out import ClicksAccepted, ImpressionsAccepted
 
 _WRITERS = 16
 _WAITING = 512
-_COUNTED = ("accepted", "duplicates", "unknown_users", "unknown_candidates", "refused_retired", "forgotten")
 
 
 def routes(context: Context) -> APIRouter:
@@ -52,9 +52,9 @@ def routes(context: Context) -> APIRouter:
             engine = context.ready_engine()
             columns = clicks_wire.decode(body, kind, context.settings.max_clicks)
             done = engine.post_clicks(columns.users, columns.candidates, columns.times, columns.event_ids)
-            context.metrics.count_clicks({name: getattr(done, name) for name in _COUNTED})
+            context.metrics.count_accepted(done)
             took = 1000 * (time.perf_counter() - start)
-            return clicks_wire.encode({**{n: getattr(done, n) for n in (*_COUNTED, "version")}, "took_ms": took})
+            return clicks_wire.encode({**{n: getattr(done, n) for n in (*OUTCOMES, "version")}, "took_ms": took})
 
         return await write(request, work)
 

@@ -78,10 +78,8 @@ class Connection:
             "socket_keepalive": True,
             "retry": Retry(NoBackoff(), 0),
         }
-        try:
-            one: Any = redis.Redis.from_url(url, **options)
-        except ValueError as error:
-            raise OptionError(f"{self.where} is no Redis URL", "use redis://host:port/0") from error
+        check_url(url)
+        one: Any = redis.Redis.from_url(url, **options)
         self._one = one
         self._cluster: Any = None  # redis-py leaves most of RedisCluster untyped
         if self._try(lambda: one.info("server"), again=True).get("redis_mode") == "cluster":
@@ -234,6 +232,15 @@ def _pipe(client: Any, calls: Sequence[Call], atomic: bool) -> list[Any]:
             pipe.execute_command(*call.parts)
         answers: list[Any] = pipe.execute(raise_on_error=False)
         return answers
+
+
+def check_url(url: str) -> None:
+    """Raises OptionError for what is no Redis URL; asks nobody."""
+    url = url.replace("+cluster://", "://", 1)
+    try:
+        redis.Redis.from_url(url)
+    except ValueError as error:
+        raise OptionError(f"{without_password(url)} is no Redis URL", "use redis://host:port/0") from error
 
 
 def without_password(url: str) -> str:

@@ -6,10 +6,12 @@ the fields as they came, the entry's place in the stream, and the reason. The st
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 from kinfolk.online.bus import Delivery
-from kinfolk.online.stores.redis.connection import Connection, Script
+from kinfolk.online.clicks import EARLIEST_MS
+from kinfolk.online.stores.redis.connection import Connection, Script, check_url
 
 DEAD_KEPT = 100_000
 
@@ -49,6 +51,21 @@ if redis.call('XACK', KEYS[1], ARGV[1], ARGV[2]) == 0 then return 0 end
 redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[3], '*', 'place', ARGV[2], 'reason', ARGV[4], unpack(ARGV, 5))
 return 1
 """)
+# KEYS: stream. ARGV: group. Returns entries that nobody was handed (-1: Redis lost count, since some were deleted) and
+# those that were handed out and not acknowledged.
+_WAITING = Script("""
+local found = redis.pcall('XINFO', 'GROUPS', KEYS[1])
+if found.err then
+  if not string.find(found.err, 'no such key') then return found end
+  return {0, 0}
+end
+for _, group in ipairs(found) do
+  local facts = {}
+  for i = 1, #group, 2 do facts[group[i]] = group[i + 1] end
+  if facts['name'] == ARGV[1] then return {facts['lag'] or -1, facts['pending']} end
+end
+return {redis.call('XLEN', KEYS[1]), 0}
+""")
 _FIELDS_KEPT = 100  # of an entry that cannot be read
 
 Entry = tuple[str, list[bytes]]
@@ -57,8 +74,8 @@ Entry = tuple[str, list[bytes]]
 class RedisStream:
     """See the module and `ClickSource`."""
 
-    def __init__(self, connection: Connection, stream: str, group: str, consumer: str, claim_after_ms: int) -> None:
-        self._connection = connection
+    def __init__(self, url: str, stream: str, group: str, consumer: str, claim_after_ms: int) -> None:
+        self._url = url
         self._stream, self._dead = stream, dead_letters(stream)
         self._group, self._consumer, self._claim_after_ms = group, consumer, claim_after_ms
         self._mine: str | None = "0-0"  # own entries not acknowledged have been read up to here; None: all
@@ -67,8 +84,13 @@ class RedisStream:
 
     @classmethod
     def open(cls, url: str, stream: str, group: str, consumer: str, claim_after_ms: int) -> RedisStream:
-        """Connect; see `kinfolk.online.bus.open_source`."""
-        return cls(Connection(url), stream, group, consumer, claim_after_ms)
+        """See `kinfolk.online.bus.open_source`."""
+        check_url(url)
+        return cls(url, stream, group, consumer, claim_after_ms)
+
+    @cached_property
+    def _connection(self) -> Connection:
+        return Connection(self._url)  # at the first use: a bus that is away keeps no server from starting
 
     def read(self, limit: int) -> Delivery:
         """See the port."""
@@ -140,13 +162,19 @@ class RedisStream:
         """See the port."""
         self._mine = "0-0"
 
+    def waiting(self) -> tuple[int | None, int]:
+        """See the port."""
+        lag, pending = self._connection.run(_WAITING, [self._stream], self._group)
+        return None if lag < 0 else int(lag), int(pending)
+
     def counts(self) -> dict[str, int]:
         """See the port."""
         return dict(self._counts)
 
     def close(self) -> None:
         """See the port. What was not acknowledged stays this consumer's."""
-        self._connection.close()
+        if "_connection" in self.__dict__:
+            self._connection.close()
 
 
 def dead_letters(stream: str) -> str:
@@ -169,6 +197,6 @@ def _click(place: str, values: list[bytes]) -> tuple[str, str, int, str | None]:
         raise ValueError(f"the entry has no {'user' if not user else 'candidate'}")
     time, event_id = fields.get(b"time"), fields.get(b"event_id")
     ms = int(time if time else place.partition("-")[0])
-    if not 0 <= ms < 2**62:
-        raise ValueError("the entry's time is no moment in milliseconds since 1970")
+    if not EARLIEST_MS <= ms < 2**62:
+        raise ValueError("the entry's time is no moment in milliseconds since 1970, or before 1990")
     return user.decode(), candidate.decode(), ms, event_id.decode() if event_id else None
