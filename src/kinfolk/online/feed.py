@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinfolk.errors import OptionError
-from kinfolk.lookalike.score import score_pairs, score_users
+from kinfolk.lookalike.score import score_pairs
 from kinfolk.lookalike.topk import top
 from kinfolk.online.answers import Feed, Ranked, Scored
 from kinfolk.online.checks import check_count, check_id, check_page, check_pctr
@@ -52,8 +52,10 @@ def trail(d: Deployment, key: int) -> list[str]:
 
 def scores_of(served: Served, table: Table, vector: F32) -> F32:
     """float32[C], eq. 2, in the table's order."""
-    scores = score_users(table.index, vector[None], served.weights.queries(vector[None]))
-    return np.asarray(scores[0, table.rows])
+    query, order = served.weights.queries(vector[None]), table.by_row
+    scores = np.empty(len(order), np.float32)
+    scores[order] = score_pairs(table.index, vector[None], query, np.zeros(len(order), np.int64), table.rows[order])
+    return scores
 
 
 def blend(d: Deployment, served: Served, table: Table, key: int, vector: F32 | None) -> Blend:

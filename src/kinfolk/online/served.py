@@ -38,6 +38,7 @@ class Table:
         place: id -> position.
         index: crowds; some rows may not count any more.
         rows: int64[C], the row of each in `index`.
+        by_row: int64[C], positions in the order in which their rows lie in memory, which is how a scan reads them.
         seeds: int64[C] seeds that each crowd rests on.
         weight: float64[C] n / (n + n0).
     """
@@ -46,6 +47,7 @@ class Table:
     place: dict[str, int]
     index: Index
     rows: NDArray[np.int64]
+    by_row: NDArray[np.int64]
     seeds: NDArray[np.int64]
     weight: NDArray[np.float64]
 
@@ -151,7 +153,8 @@ class Served:
                 place = {c: i for i, c in enumerate(ids)}
             rows = np.fromiter((now.place[c] for c in ids), np.int64, len(ids))
             seeds = now.seeds[rows]
-            table = Table(ids, place, now.index, rows, seeds, blend_weight(seeds, self._settings.blend_n0))
+            weight = blend_weight(seeds, self._settings.blend_n0)
+            table = Table(ids, place, now.index, rows, np.argsort(rows), seeds, weight)
             self._table = (now, changes, table)
             return table
 

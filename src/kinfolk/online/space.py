@@ -201,12 +201,13 @@ class Space:
             trail: item ids, or what `SeedStore.trail` gives, a pair of them and their times.
         """
         items = _items(trail)
-        stored, known = self.embeddings(np.array([key], np.uint64))
-        if not known[0]:
+        late = self._late
+        rows = self._rows(late, np.array([key], np.uint64))
+        if rows[0] < 0:
             return None
         encoded = self._encoded_of(key) if items else None
         if encoded is None:
-            return np.asarray(stored[0])
+            return np.asarray(self._vectors(late, rows)[0])
         return np.asarray(self.weights.transform(self._lived().embed([encoded], [items]))[0])
 
     def field_weights(self, key: int, trail: tuple[Sequence[str], object] | Sequence[str] = ()) -> Mapping[str, float]:

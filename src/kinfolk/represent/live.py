@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 
 from kinfolk.data.check import close
 from kinfolk.data.inputs import Inputs, unknown_item
+from kinfolk.data.jagged import Jagged
 from kinfolk.data.log import Numbers
 from kinfolk.data.vocabulary import UNKNOWN
 from kinfolk.errors import BundleError, DataError
+from kinfolk.represent.alone import Alone
 from kinfolk.represent.inputs import kept
 from kinfolk.represent.values import items_of, number_of, text_of, texts_of
 from kinfolk.schema import Categorical, Continuous, MultiCategorical
@@ -67,8 +69,10 @@ class Live:
         removed: Iterable[str] = (),
         kind: str | None = None,
     ) -> None:
-        self._represented, self._features, self._inputs = represented, represented.features, inputs
+        self._represented, self._features = represented, represented.features
+        self._inputs = None if inputs is None else _plain(inputs)
         represented.encoder.eval()
+        self._alone = Alone.of(represented.encoder)
         schema = self._features.schema
         ids = self._features.item_ids
         self._order = np.argsort(ids, kind="stable").astype(np.int32)
@@ -151,7 +155,7 @@ class Live:
         for h, takes, before in zip(schema.history, self._takes, old.histories, strict=True):
             own = self.items(items_of(features[h.name], h.name)) if h.name in features else told if takes else None
             numbers_of = before if own is None or (not len(own) and h.name not in features) else own
-            histories.append(_distinct(numbers_of)[-kept(h) :])
+            histories.append(_distinct(numbers_of.tolist())[-kept(h) :])
         return Encoded(static, numbers, context, tuple(histories))
 
     def items(self, ids: Sequence[str]) -> I32:
@@ -198,9 +202,14 @@ class Live:
         Raises:
             OptionError: weights of an encoder with merge="concat".
         """
+        encoder = self._represented.encoder
+        if len(users) == 1 and self._alone is not None and (self._alone.merge is not None or not return_weights):
+            bags = self._bags(users[0], None if trails is None else trails[0])
+            numbers, there = self._filled(users[0].numbers)
+            x, w = self._alone(_flat(bags), _offsets(bags), numbers, bool(there.any()))
+            return (x[None], w[None]) if return_weights else x[None]
         import torch
 
-        encoder = self._represented.encoder
         with torch.inference_mode():
             batch = self._batch(users, trails).to(next(encoder.parameters()).device)
             if return_weights:
@@ -213,30 +222,36 @@ class Live:
 
         from kinfolk.represent.batch import UserBatch
 
-        schema, starts = self._features.schema, self._features.starts
-        bags: list[I32] = []
-        for b, user in enumerate(users):
-            bags.extend(user.static)
-            for c, code in zip(schema.context, user.context.tolist(), strict=True):
-                bags.append(np.full(int(code != 0), starts[c.name] + code, np.int32))
-            clicked = self.items(trails[b]) if trails is not None else np.zeros(0, np.int32)
-            for h, takes, old in zip(schema.history, self._takes, user.histories, strict=True):
-                entries = _distinct(np.concatenate([old, clicked])) if takes else _distinct(old)
-                if self._features.skip_unknown_items:
-                    entries = entries[entries > 0]
-                codes = np.where(entries > 0, entries, UNKNOWN)[-h.length :]
-                bags.append((codes + starts[h.name]).astype(np.int32))
-        offsets = np.zeros(len(bags) + 1, np.int64)
-        np.cumsum([len(bag) for bag in bags], out=offsets[1:])
+        bags = [bag for b, u in enumerate(users) for bag in self._bags(u, None if trails is None else trails[b])]
         numbers = np.stack([u.numbers for u in users]) if users else np.zeros((0, len(self._scaled)), np.float32)
-        there = ~np.isnan(numbers)
+        numbers, there = self._filled(numbers)
         return UserBatch(
-            torch.from_numpy(np.concatenate(bags) if bags else np.zeros(0, np.int32)),
-            torch.from_numpy(offsets),
-            torch.from_numpy(np.where(there, numbers, self._means).astype(np.float32)),
+            torch.from_numpy(_flat(bags)),
+            torch.from_numpy(_offsets(bags)),
+            torch.from_numpy(numbers),
             torch.from_numpy(there.any(axis=1)),
             len(self._features.sizes),
         )
+
+    def _bags(self, user: Encoded, trail: Sequence[str] | None) -> list[I32]:
+        """Rows of the encoder's table, one array a lookup field."""
+        schema, starts = self._features.schema, self._features.starts
+        bags = list(user.static)
+        for c, code in zip(schema.context, user.context.tolist(), strict=True):
+            bags.append(np.full(int(code != 0), starts[c.name] + code, np.int32))
+        clicked = self.items(trail).tolist() if trail else []
+        for h, takes, old in zip(schema.history, self._takes, user.histories, strict=True):
+            entries = _distinct(old.tolist() + clicked if takes else old.tolist())
+            if self._features.skip_unknown_items:
+                entries = entries[entries > 0]
+            codes = np.where(entries > 0, entries, UNKNOWN)[-h.length :]
+            bags.append((codes + starts[h.name]).astype(np.int32))
+        return bags
+
+    def _filled(self, numbers: F32) -> tuple[F32, NDArray[np.bool_]]:
+        """float32 of the same shape with the training means where missing, and which were there."""
+        there = ~np.isnan(numbers)
+        return np.where(there, numbers, self._means).astype(np.float32), there
 
     def _looked_up(self, field: Categorical | MultiCategorical, value: object) -> I32:
         one = isinstance(field, Categorical)
@@ -250,6 +265,30 @@ class Live:
         return np.where([t is not None for t in texts], table, 0).astype(np.int32)
 
 
-def _distinct(numbers: I32) -> I32:
+def _distinct(numbers: list[int]) -> I32:
     """The first of every number, in order, without 0."""
-    return np.array([n for n in dict.fromkeys(numbers.tolist()) if n != 0], np.int32)
+    return np.array([n for n in dict.fromkeys(numbers) if n != 0], np.int32)
+
+
+def _flat(bags: list[I32]) -> I32:
+    return np.concatenate(bags) if bags else np.zeros(0, np.int32)
+
+
+def _offsets(bags: list[I32]) -> NDArray[np.int64]:
+    offsets = np.zeros(len(bags) + 1, np.int64)
+    np.cumsum([len(bag) for bag in bags], out=offsets[1:])
+    return offsets
+
+
+def _plain(inputs: Inputs) -> Inputs:
+    """The same arrays, still where they lie, as plain ones: each slice of a `numpy.memmap` costs ten times as much."""
+
+    def jagged(j: Jagged) -> Jagged:
+        return Jagged(np.asarray(j.values), np.asarray(j.offsets))
+
+    return Inputs(
+        jagged(inputs.static),
+        np.asarray(inputs.numbers),
+        np.asarray(inputs.context),
+        tuple(jagged(h) for h in inputs.histories),
+    )
