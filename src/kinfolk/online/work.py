@@ -12,8 +12,12 @@ from kinfolk.errors import KinfolkError
 from kinfolk.online import audiences
 from kinfolk.online.deployment import Deployment
 from kinfolk.online.forget import Purge
+from kinfolk.online.overdue import Overdue
 from kinfolk.online.refresher import Refresher
+from kinfolk.online.space import Space
 from kinfolk.online.swap import Swaps
+
+_LOOKS = 20  # at what waits to be clustered, in the time between two rounds
 
 _log = logging.getLogger("kinfolk.online")
 
@@ -25,7 +29,9 @@ class Work:
         self._d, self._swaps, self._purge = deployment, swaps, purge
         self.name = f"worker-{secrets.token_hex(6)}"
         d = deployment
-        self.refresher = Refresher(d.backend, lambda: d.served().space, d.settings, d.clock)
+        self.refresher = Refresher(d.backend, self._space, d.settings, d.clock)
+        self._overdue = Overdue()
+        self._look_at = 0  # when to look next at what waits
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self._counted: Counter[str] = Counter()
@@ -72,6 +78,9 @@ class Work:
         self._swaps.notice()
         d.counts.flush(now)
         self._swaps.tidy(now)
+        if now >= self._look_at:
+            self._waiting(now)
+            self._look_at = now + d.settings.refresh_every_ms // _LOOKS
         self._pending = self._purge.step(now)
         return False
 
@@ -87,31 +96,41 @@ class Work:
     def stats(self) -> dict[str, float]:
         """Numbers for metrics.
 
-        `candidates` (live), `scorable`, `expired` (retired by this process when their time had come), `stale` (seeds
-        changed since their snapshot), `seeds`, `store_bytes`, `users` (with an embedding), `forgotten`,
-        `forgotten_pending`, `refresh_age_ms` (of the oldest stale crowd), `swap_failed` (1: another process serves a
-        model that this one cannot open), `errors_<loop>`, and `refresher_<name>`, the refresher's own numbers.
+        `candidates` (live), `scorable`, `expired` (retired by this process when their time had come), `stale` (with
+        changes of seeds that their published crowd does not show), `refresh_age_ms` (of the oldest such change, as
+        `Overdue` says), `seeds`, `store_bytes`, `users` (with an embedding), `forgotten`, `forgotten_pending`,
+        `swap_failed` (1: another process serves a model that this one cannot open), `errors_<loop>`, and
+        `refresher_<name>`, the refresher's own numbers.
         """
         d = self._d
         served, table = d.model, d.model.table()
         store = d.backend.seeds.stats()
-        dirty = [s for s in (served.facts(c) for c in d.backend.seeds.dirty()) if s is not None]
-        oldest = min((s.made_at for s in dirty), default=d.clock())
+        waiting, age = self._waiting(d.clock())
         return {
             **{f"refresher_{name}": value for name, value in self.refresher.stats().items()},
             "candidates": len(d.roster),
             "scorable": len(table.ids),
             "expired": d.expired,
-            "stale": len(dirty),
+            "stale": waiting,
             "seeds": store["seeds"],
             "store_bytes": store["bytes"],
             "users": len(served.space),
             "forgotten": len(served.gone),
             "forgotten_pending": self._pending,
-            "refresh_age_ms": max(0, d.clock() - oldest),
+            "refresh_age_ms": age,
             "swap_failed": float(self._swaps.failed is not None),
             **{f"errors_{name}": self._counted[name] for name in ("keep", "audiences")},
         }
+
+    def _space(self) -> Space:
+        served = self._d.served()
+        served.table()  # made by who changes it, not by the next request
+        return served.space
+
+    def _waiting(self, now: int) -> tuple[int, int]:
+        d = self._d
+        live = {c: generation for c, generation in d.backend.seeds.dirty().items() if c in d.roster}
+        return self._overdue.look(live, d.model.facts, now)
 
     def _loop(self, name: str, turn: Callable[[], bool]) -> None:
         while not self._stopping.is_set():

@@ -1,0 +1,34 @@
+"""Memory that is free goes back to the system, and threads share it: `settle`, first thing in a process that serves.
+
+By default glibc gives threads up to eight heaps a core. What one of them frees another cannot use, and with dozens of
+threads each heap grows to its own peak: an hour's worth of "leak". It also learns to keep blocks of up to 32 MB, which
+holes in heaps then hold. Requests allocate little beside what Python keeps itself, so two heaps are enough.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+HEAPS = 2
+MAPPED = 1 << 20
+"""Blocks from this size on are the system's own pages, and go back when freed; bytes."""
+
+_MMAP_THRESHOLD, _ARENA_MAX = -3, -8  # of malloc.h
+
+
+def settle() -> bool:
+    """Limit the heaps of this process, unless the environment says how (`MALLOC_ARENA_MAX`, `GLIBC_TUNABLES`).
+
+    Returns:
+        Whether it was done; not where the C library is another than glibc.
+    """
+    if "MALLOC_ARENA_MAX" in os.environ or "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", ""):
+        return False
+    try:
+        c = ctypes.CDLL(None)
+        if not hasattr(c, "gnu_get_libc_version"):
+            return False
+        return bool(c.mallopt(_ARENA_MAX, HEAPS) and c.mallopt(_MMAP_THRESHOLD, MAPPED))
+    except (OSError, TypeError):  # no such way to the C library
+        return False
