@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from kinfolk.cli.serving import Bundle, Config, PrintConfig, RefreshEvery, Store, settings_of
@@ -11,6 +13,10 @@ def refresh(
     bundle: Bundle = None,
     store: Store = None,
     refresh_every: RefreshEvery = None,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(help="Give /metrics, /healthz and /readyz on this port; 0 takes a free one.", metavar="N"),
+    ] = None,
     config: Config = None,
     print_config: PrintConfig = False,
 ) -> None:
@@ -19,12 +25,13 @@ def refresh(
     One process in the whole deployment is elected; more of them stand by. `kinfolk serve` does this itself unless its
     setting `refresh` is off.
 
-        kinfolk refresh bundle --store redis://localhost
+        kinfolk refresh bundle --store redis://localhost --metrics-port 9100
     """
-    settings = settings_of({"bundle": bundle, "store": store, "refresh_every": refresh_every, "refresh": True}, config)
+    flags = {"bundle": bundle, "store": store, "refresh_every": refresh_every, "metrics_port": metrics_port}
+    settings = settings_of({**flags, "refresh": True}, config)
     if print_config:
         typer.echo(settings.to_toml(), nl=False)
         return
-    from kinfolk.serve.run import refresh_alone
+    from kinfolk.serve.refresh import refresh_alone
 
     refresh_alone(settings)

@@ -10,13 +10,16 @@ import os
 import signal
 import socket
 import threading
+from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
 
 from kinfolk.errors import KinfolkError, OptionError
-from kinfolk.serve import logs
+from kinfolk.online.ports import Backend
+from kinfolk.serve import logs, memory
 from kinfolk.serve.assemble import check_store, make_engine, make_listener, open_bus, open_store
 from kinfolk.serve.auth import check_open
 from kinfolk.serve.context import Context
@@ -76,11 +79,11 @@ def serve_here(settings: Settings, sock: socket.socket, parent: int | None = Non
 
     number: of this process among the workers.
     """
+    memory.settle()
     logs.configure(settings.log_level, settings.log_format)
     log = logs.logger()
     with closing(open_store(settings)) as backend:
-        for said in backend.warnings():
-            log.warning("store", said=said)
+        warn(backend)
         if settings.auth and not backend.keys.list():
             log.warning("no keys", said="nobody can ask anything yet: stop, and `kinfolk keys create` one")
         engine = make_engine(settings, backend)
@@ -89,18 +92,8 @@ def serve_here(settings: Settings, sock: socket.socket, parent: int | None = Non
 
         app = create_app(engine, backend.keys, settings, system_clock)
         listener = make_listener(settings, engine, app.state.context.metrics, number)
-        server = Server(
-            uvicorn.Config(
-                app,
-                log_config=None,
-                access_log=False,
-                lifespan="on",
-                proxy_headers=False,
-                server_header=False,
-                timeout_graceful_shutdown=max(1, round(settings.stop_timeout)),
-            )
-        )
-        restore = _on_signals(app.state.context, server)
+        server = server_of(app, settings)
+        restore = on_signals(app.state.context, server.stop)
         if parent is not None:
             threading.Thread(target=_follow, args=(parent, server), name="kinfolk-parent", daemon=True).start()
         try:
@@ -124,8 +117,19 @@ def serve_here(settings: Settings, sock: socket.socket, parent: int | None = Non
     log.info("stopped")
 
 
+def warn(backend: Backend) -> None:
+    """What the store's own settings may lose, into the log."""
+    for said in backend.warnings():
+        logs.logger().warning("store", said=said)
+
+
 class Server(uvicorn.Server):
     """Uvicorn's, which does not raise the signal that ended it again: what comes after it must still be done."""
+
+    def stop(self) -> None:
+        """Finish what is under way; the second time means now."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
 
     def capture_signals(self) -> Any:
         """Leaves the handlers that `_on_signals` set in place."""
@@ -134,14 +138,31 @@ class Server(uvicorn.Server):
         return nullcontext()
 
 
-def _on_signals(context: Context, server: Server) -> Any:
-    """Handlers for stop and swap; returns what puts the old ones back. Nothing happens outside of the main thread."""
+def server_of(app: FastAPI, settings: Settings) -> Server:
+    """A server of an app, not started."""
+    return Server(
+        uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="on",
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=max(1, round(settings.stop_timeout)),
+        )
+    )
+
+
+def on_signals(context: Context, end: Callable[[], None]) -> Callable[[], None]:
+    """SIGTERM and SIGINT call `end`, SIGHUP swaps; returns what puts the old handlers back.
+
+    Nothing happens outside of the main thread.
+    """
     if threading.current_thread() is not threading.main_thread():
         return lambda: None
 
     def stop(*_: object) -> None:
-        server.force_exit = server.should_exit  # the second time means now
-        server.should_exit = True
+        end()
 
     def reload(*_: object) -> None:
         threading.Thread(target=_reload, args=(context,), name="kinfolk-reload", daemon=True).start()
@@ -170,31 +191,3 @@ def _follow(parent: int, server: Server) -> None:
     while os.read(parent, 1024):
         pass
     server.should_exit = True
-
-
-def refresh_alone(settings: Settings) -> None:
-    """Refresh, make audiences and purge without answering, until SIGTERM or SIGINT.
-
-    Raises:
-        OptionError: a store that only one process may use.
-        BundleError, StoreError: as `make_engine` and `open_store`.
-    """
-    check_store(settings, processes=2)
-    logs.configure(settings.log_level, settings.log_format)
-    log = logs.logger()
-    stop = threading.Event()
-    old = {n: signal.signal(n, lambda *_: stop.set()) for n in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        with closing(open_store(settings)) as backend:
-            engine = make_engine(settings, backend, answers=False)
-            try:
-                engine.start()
-                log.info("refreshing", store=without_password(settings.store), every=settings.refresh_every)
-                stop.wait()
-            finally:
-                log.info("stopping")
-                engine.stop()
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)
-    log.info("stopped")
