@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from kinfolk.online.ports import Candidate, CandidateStore
@@ -73,6 +73,11 @@ class Roster:
         """Ids of all live candidates, sorted."""
         with self._lock:
             return sorted(self._live)
+
+    def those_of(self, candidates: Mapping[str, object]) -> set[str]:
+        """The live ones among them."""
+        with self._lock:
+            return self._live.keys() & candidates.keys()
 
     def states(self, candidates: Sequence[str]) -> dict[str, State]:
         """Of each; the store is asked about those not known here."""

@@ -18,6 +18,7 @@ from kinfolk.lookalike.index import Index
 from kinfolk.lookalike.weights import Weights
 from kinfolk.online.fallback import blend_weight
 from kinfolk.online.index import LiveIndex
+from kinfolk.online.index import Table as Crowds
 from kinfolk.online.options import EngineSettings
 from kinfolk.online.ports import Backend, Snapshot, UserRecord
 from kinfolk.online.roster import Roster
@@ -75,7 +76,7 @@ class Served:
         self._segments: dict[int, str] = {}
         self.gone: U64 = np.zeros(0, np.uint64)  # keys of forgotten users, sorted; replaced, never changed
         self._gone: set[int] = set()
-        self._table: tuple[object, int, Table] | None = None  # with what it was made from
+        self._table: tuple[Crowds, int, Table] | None = None  # with what it was made from
 
     @property
     def weights(self) -> Weights:
@@ -146,12 +147,15 @@ class Served:
             held = self._table
             if held is not None and held[0] is now and held[1] == changes:
                 return held[2]
-            ids = tuple(sorted(c for c in now.place if c in self._roster))
-            if held is not None and held[2].ids == ids:
+            if held is not None and (held[0].members, held[1]) == (now.members, changes):
                 ids, place = held[2].ids, held[2].place  # as most often: the crowds changed alone
             else:
-                place = {c: i for i, c in enumerate(ids)}
-            rows = np.fromiter((now.place[c] for c in ids), np.int64, len(ids))
+                live = self._roster.those_of(now.place)
+                old, known = ((), {}) if held is None else (held[2].ids, held[2].place)
+                stay, new = [c for c in old if c in live], sorted(live.difference(known))
+                ids = tuple(sorted(stay + new))  # two runs in order: sorting only merges them
+                place = dict(zip(ids, range(len(ids)), strict=True))
+            rows = np.fromiter(map(now.place.__getitem__, ids), np.int64, len(ids))
             seeds = now.seeds[rows]
             weight = blend_weight(seeds, self._settings.blend_n0)
             table = Table(ids, place, now.index, rows, np.argsort(rows), seeds, weight)
