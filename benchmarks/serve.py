@@ -5,7 +5,8 @@ second arrive in batches of 100 and the refresher works round after round, a sec
 re-rankings of 100 items, at fixed times (open loop) at 50, 100 and 200 requests a second; latency counts from the
 moment a request was due. Then clicks through HTTP in batches of 1,000, four connections, each answered once it is on
 the disk; clicks behind the stores' ports in batches of 1,000, one caller after the other's answer and four at once,
-beside SQLite alone with the same rows and PRAGMAs; and the time until a click shows in a score, refreshing each second.
+beside SQLite alone with the same table and PRAGMAs; and the time until a click shows in a score, refreshing every
+second.
 
     python benchmarks/serve.py --quick --json
 """
@@ -21,9 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from kinfolk.bundle import Bundle
-from kinfolk.testing.redis_server import binary, redis_server
 from kinfolk.testing.served import ServedProcess, served
-from load.stores import batches, behind_port, raw_clicks, raw_rows
+from load.stores import store_rates
 from load.world import drive, fill, make_bundle, metrics, result
 
 RATES = (50, 100, 200)
@@ -93,28 +93,6 @@ def click_to_score(server: ServedProcess, ids: list[str], rounds: int) -> list[f
             time.sleep(0.01)
         out.append(time.perf_counter() - start)
     return sorted(out)
-
-
-def store_rates(folder: Path, n: int) -> dict[str, Any]:
-    """Behind each port, and SQLite alone."""
-    work = batches(n, 1000, 2000, 200_000)
-    url = f"sqlite:///{folder}/rates.db"
-    single = behind_port(url, work, 1)
-    raw = raw_rows(folder / "rates.db", folder / "raw.db")
-    four = behind_port(f"sqlite:///{folder}/rates4.db", work, 4)
-    out = {
-        "store_clicks_per_s": round(max(single, four)),
-        "executemany_ratio": round(single / raw, 3),
-        "store_detail": {
-            "one_caller": round(single), "four_callers": round(four), "executemany_same_rows": round(raw),
-            "executemany_row_a_click": round(raw_clicks(folder / "rows.db", work)),
-        },
-    }  # fmt: skip
-    if binary() is not None:
-        for fsync in ("always", "everysec"):
-            with redis_server(appendfsync=fsync) as server:
-                out[f"redis_clicks_per_s_{fsync}"] = round(behind_port(server.url, work, 4))
-    return out
 
 
 def main() -> None:

@@ -1,12 +1,14 @@
-"""Clicks a second behind a store's port, and of raw SQLite with the same rows and PRAGMAs."""
+"""Clicks a second behind a store's port, and of raw SQLite with the same clicks and PRAGMAs."""
 
 from __future__ import annotations
 
 import sqlite3
+import statistics
 import threading
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,8 +16,46 @@ from kinfolk.online.clicks import Clicks, candidate_key
 from kinfolk.online.ports import StoreOptions
 from kinfolk.online.stores.open import open_backend
 from kinfolk.online.stores.sqlite import journal
+from kinfolk.testing.redis_server import binary, redis_server
 
 NOW = 1_700_000_000_000
+
+
+def store_rates(folder: Path, n: int, rounds: int = 3) -> dict[str, Any]:
+    """Behind each port and of SQLite alone: medians of rounds in which all take turns, `n` batches of 1,000 clicks.
+
+    executemany_ratio: one caller behind the port over `packed_rows`, which starts from the same clicks in hand and
+    fills the same table with the same PRAGMAs, a commit a batch. All rates are in `store_detail`.
+    """
+    work = batches(n, 1000, 2000, 200_000)
+    found: dict[str, list[float]] = {}
+    for i in range(rounds):
+        store, url = folder / f"one-{i}.db", f"sqlite:///{folder}/one-{i}.db"
+        one = behind_port(url, work, 1)
+        packed, prepacked = packed_rows(store, folder / f"packed-{i}.db", work), raw_rows(store, folder / f"raw-{i}.db")
+        rates = {
+            "one_caller": one,
+            "four_callers": behind_port(f"sqlite:///{folder}/four-{i}.db", work, 4),
+            "executemany_prepacked_rows": prepacked,
+            "executemany_packing_inside": packed,
+            "executemany_row_a_click_unique_identity": raw_clicks(folder / f"rows-{i}.db", work),
+            "ratio": one / packed,
+            "ratio_prepacked": one / prepacked,
+        }
+        for name, rate in rates.items():
+            found.setdefault(name, []).append(rate)
+    middle = {name: statistics.median(values) for name, values in found.items()}
+    out: dict[str, Any] = {
+        "store_clicks_per_s": round(max(middle["one_caller"], middle["four_callers"])),
+        "executemany_ratio": round(middle.pop("ratio"), 3),
+        "executemany_ratio_prepacked": round(middle.pop("ratio_prepacked"), 3),
+        "store_detail": {name: round(rate) for name, rate in middle.items()},
+    }
+    if binary() is not None:
+        for fsync in ("always", "everysec"):
+            with redis_server(appendfsync=fsync) as server:
+                out[f"redis_clicks_per_s_{fsync}"] = round(behind_port(server.url, work, 4))
+    return out
 
 
 def batches(n: int, size: int, candidates: int, users: int, seed: int = 0) -> list[Clicks]:
@@ -41,7 +81,7 @@ def behind_port(url: str, work: list[Clicks], threads: int) -> float:
         rest = work[half:]
         start = time.perf_counter()
         callers = [
-            threading.Thread(target=lambda i=i: [backend.seeds.append(b, NOW) for b in rest[i::threads]])  # type: ignore[misc]  # mypy cannot infer lambdas with defaults
+            threading.Thread(target=lambda i=i: [backend.seeds.append(b, NOW) for b in rest[i::threads]])
             for i in range(threads)
         ]
         for c in callers:
@@ -58,8 +98,8 @@ def behind_port(url: str, work: list[Clicks], threads: int) -> float:
 
 
 def raw_rows(store: Path, copy: Path) -> float:
-    """Clicks a second of `executemany` of the very journal rows of a store, into a table and file of the same PRAGMAs,
-    a commit a row: what SQLite costs alone."""
+    """Clicks a second of `executemany` of the very journal rows of a store, packed beforehand, into a table and file of
+    the same PRAGMAs, a commit a row: what SQLite costs alone, to a caller who has its blobs already."""
     source = sqlite3.connect(store)
     rows = source.execute("SELECT generation, arrived, n, clicks FROM journal ORDER BY generation").fetchall()
     (sql,) = source.execute("SELECT sql FROM sqlite_master WHERE name = 'journal'").fetchone()

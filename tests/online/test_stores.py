@@ -640,6 +640,27 @@ def test_the_click_log_is_bounded():
     assert log.of_user(7, 10)[0].tolist() == list(range(299, 289, -1))
 
 
+def test_memory_follows_what_is_remembered_not_what_has_come(url):
+    """Steady traffic on the same candidates: after some turnovers of `remember_ms` nothing is larger than before."""
+    with closing(open_backend(url, StoreOptions(remember_ms=1000, max_seeds=200))) as backend:
+        seeds, sizes = backend.seeds, []
+        seeds._fold_at = 2000
+        for i in range(1200):
+            now, users = NOW + 20 * i, np.arange(50, dtype=np.uint64) * np.uint64(7 * i + 1)
+            seeds.append(Clicks.of(users, [f"c{j % 9}" for j in range(50)], [now] * 50), now)
+            assert seeds.trail(int(users[3]), 5)[0]
+            if i % 40 == 0:
+                seeds.forget(np.array([i], np.uint64))
+                for candidate, generation in seeds.dirty().items():
+                    seeds.clean(candidate, generation)
+            log = seeds._log
+            memory = [seeds._identities._key, log.user, log._last_of_user, log._last_of_item, log._arrivals, log._gone]
+            sizes.append([len(held) for held in (*memory, seeds._counted, seeds._items, backend._db._idle)])
+        early, late = np.max(sizes[:600], axis=0), np.max(sizes[600:], axis=0)
+        assert (late <= early).all(), (early, late)
+        assert late[0] <= 1 << 14  # 2,500 identities, 50 bytes each at most
+
+
 def test_a_reader_does_not_wait_for_a_writer(url):
     """Reads go on inside a transaction of the writer."""
     with closing(open_backend(url)) as backend:

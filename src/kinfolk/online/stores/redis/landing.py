@@ -1,5 +1,7 @@
 """Clicks of one batch, packed for the scripts that take them in: what is new is appended, what was there is dropped.
 
+Here a script takes one candidate's, as a cluster needs it; `landing_together` takes a whole batch on one server.
+
 Of each candidate: `young`, a string of 12-byte records (user uint64, second uint32, little-endian) in order of
 arrival; `facts`, a hash (`version` of the folded blocks, `count` and `blocks` of them, generations `changed` and
 `cleaned`); and `seen:<n>`, sets of identities by time of arrival in slices of half of what is remembered. An identity
@@ -22,72 +24,47 @@ RECORD = np.dtype([("user", "<u8"), ("time", "<u4")])
 SHORTEST_EXPIRY = 600_000  # ms of the server's clock; callers' clocks may stand still or run slower
 assert RECORD.itemsize == BYTES_PER_SEED
 
-_LAND = """
+# KEYS: young, facts, 4 slices. ARGV: generation, expiry, identities, records.
+LAND_ONE = Script("""
 local PIECE = 1000 -- Lua cannot unpack much more
+local generation, ids, rows = tonumber(ARGV[1]), ARGV[3], ARGV[4]
 local function sub(data, i, width) return string.sub(data, width * (i - 1) + 1, width * i) end
-local function land(key, ids, rows, generation, expiry)
-  local n, old, fresh = #ids / 8, {}, {}
-  for slice = key + 2, key + 5 do
-    if redis.call('EXISTS', KEYS[slice]) == 1 then
-      for first = 1, n, PIECE do
-        local some = {}
-        for i = first, math.min(n, first + PIECE - 1) do some[#some + 1] = sub(ids, i, 8) end
-        for i, held in ipairs(redis.call('SMISMEMBER', KEYS[slice], unpack(some))) do
-          if held == 1 then old[first + i - 1] = true end
-        end
+local n, old, fresh = #ids / 8, {}, {}
+for slice = 3, 6 do
+  if redis.call('EXISTS', KEYS[slice]) == 1 then
+    for first = 1, n, PIECE do
+      local some = {}
+      for i = first, math.min(n, first + PIECE - 1) do some[#some + 1] = sub(ids, i, 8) end
+      for i, held in ipairs(redis.call('SMISMEMBER', KEYS[slice], unpack(some))) do
+        if held == 1 then old[first + i - 1] = true end
       end
     end
   end
-  for i = 1, n do if not old[i] then fresh[#fresh + 1] = i end end
-  local facts = redis.call('HMGET', KEYS[key + 1], 'changed', 'cleaned', 'version', 'blocks')
-  local changed, blocks = tonumber(facts[1] or 0), tonumber(facts[4] or 0)
-  if #fresh == 0 then
-    return {0, changed, changed > tonumber(facts[2] or 0) and 1 or 0, 0, blocks}
-  end
-  if generation == 0 then generation = redis.call('INCR', KEYS[1]) end
-  changed = math.max(generation, changed + 1)
-  local renew = redis.call('EXISTS', KEYS[key + 2]) == 0
-  for first = 1, #fresh, PIECE do
-    local some = {}
-    for i = first, math.min(#fresh, first + PIECE - 1) do some[#some + 1] = sub(ids, fresh[i], 8) end
-    redis.call('SADD', KEYS[key + 2], unpack(some))
-  end
-  if renew then redis.call('PEXPIRE', KEYS[key + 2], expiry) end
-  if #fresh < n then
-    local kept = {}
-    for i, row in ipairs(fresh) do kept[i] = sub(rows, row, 12) end
-    rows = table.concat(kept)
-  end
-  local young = redis.call('APPEND', KEYS[key], rows)
-  if facts[3] then redis.call('HSET', KEYS[key + 1], 'changed', changed)
-  else redis.call('HSET', KEYS[key + 1], 'changed', changed, 'version', 'g' .. generation) end
-  return {#fresh, changed, 1, young, blocks}
 end
-"""
-
-# KEYS: young, facts, 4 slices. ARGV: generation, expiry, identities, records.
-LAND_ONE = Script(_LAND + "return land(1, ARGV[3], ARGV[4], tonumber(ARGV[1]), tonumber(ARGV[2]))")
-
-# A whole batch on one server, which makes it all or none. KEYS: generation; of each candidate young, facts, 4 slices,
-# dirty list, registry. ARGV: expiry; of each candidate its id, identities, records.
-LAND_ALL = Script(
-    _LAND
-    + """
-local out, generation = {}, 0
-for i = 1, (#KEYS - 1) / 8 do
-  local key, arg = 8 * i - 6, 3 * i - 1
-  local landed = land(key, ARGV[arg + 1], ARGV[arg + 2], generation, tonumber(ARGV[1]))
-  if landed[1] > 0 then
-    if generation == 0 then generation = tonumber(redis.call('GET', KEYS[1])) end
-    redis.call('ZADD', KEYS[key + 6], 'GT', landed[2], ARGV[arg])
-    redis.call('SADD', KEYS[key + 7], ARGV[arg])
-  end
-  out[i] = landed
+for i = 1, n do if not old[i] then fresh[#fresh + 1] = i end end
+local facts = redis.call('HMGET', KEYS[2], 'changed', 'cleaned', 'version', 'blocks')
+local changed, blocks = tonumber(facts[1] or 0), tonumber(facts[4] or 0)
+if #fresh == 0 then
+  return {0, changed, changed > tonumber(facts[2] or 0) and 1 or 0, 0, blocks}
 end
-out[#out + 1] = tonumber(redis.call('GET', KEYS[1]) or 0)
-return out
-"""
-)
+changed = math.max(generation, changed + 1)
+local renew = redis.call('EXISTS', KEYS[3]) == 0
+for first = 1, #fresh, PIECE do
+  local some = {}
+  for i = first, math.min(#fresh, first + PIECE - 1) do some[#some + 1] = sub(ids, fresh[i], 8) end
+  redis.call('SADD', KEYS[3], unpack(some))
+end
+if renew then redis.call('PEXPIRE', KEYS[3], tonumber(ARGV[2])) end
+if #fresh < n then
+  local kept = {}
+  for i, row in ipairs(fresh) do kept[i] = sub(rows, row, 12) end
+  rows = table.concat(kept)
+end
+local young = redis.call('APPEND', KEYS[1], rows)
+if facts[3] then redis.call('HSET', KEYS[2], 'changed', changed)
+else redis.call('HSET', KEYS[2], 'changed', changed, 'version', 'g' .. generation) end
+return {#fresh, changed, 1, young, blocks}
+""")
 
 # KEYS: generation. ARGV: at least so much.
 RAISE = Script(
@@ -97,7 +74,7 @@ RAISE = Script(
 
 
 @dataclass(frozen=True)
-class Landed:
+class LandedOne:
     """What became of one candidate's clicks.
 
     new: clicks kept. changed: generation of its last change. unclean: whether it must be in the dirty list. young:
@@ -112,7 +89,7 @@ class Landed:
     blocks: int
 
     @classmethod
-    def of(cls, candidate: str, answer: list[int]) -> Landed:
+    def of(cls, candidate: str, answer: list[int]) -> LandedOne:
         """From a script's answer."""
         new, changed, unclean, young, blocks = answer
         return cls(candidate, new, changed, bool(unclean), young, blocks)
@@ -131,19 +108,28 @@ class Packed:
         return [names.candidate(self.candidate, part) for part in ("young", "facts", *(f"seen:{n}" for n in slices))]
 
 
-def pack_by_candidate(clicks: Clicks) -> list[Packed]:
-    """The first click of each identity, by candidate, in order of arrival."""
+def rows_by_candidate(
+    clicks: Clicks,
+) -> tuple[NDArray[np.int64], NDArray[np.void], NDArray[np.int32], NDArray[np.int64]]:
+    """The first click of each identity, by candidate, in order of arrival: rows of `clicks`, `RECORD` of each, and of
+    each candidate its number in `clicks` and how many."""
     first = np.unique(clicks.identity, return_index=True)[1]
     rows = first[np.lexsort((first, clicks.candidate[first]))]
     records = np.empty(len(rows), RECORD)
     records["user"] = clicks.user[rows]
     records["time"] = np.clip(clicks.time[rows] // 1000, 0, 0xFFFFFFFF)
+    codes, counts = np.unique(clicks.candidate[rows], return_counts=True)
+    return rows, records, codes, counts
+
+
+def pack_by_candidate(clicks: Clicks) -> list[Packed]:
+    """As `rows_by_candidate` has them."""
+    rows, records, codes, counts = rows_by_candidate(clicks)
     identities, data = clicks.identity[rows].astype("<u8").tobytes(), records.tobytes()
-    code, start = np.unique(clicks.candidate[rows], return_index=True)
-    ends = [*start[1:].tolist(), len(rows)]
+    ends = np.cumsum(counts)
     return [
         Packed(clicks.candidates[c], identities[8 * a : 8 * b], data[BYTES_PER_SEED * a : BYTES_PER_SEED * b])
-        for c, a, b in zip(code.tolist(), start.tolist(), ends, strict=True)
+        for c, a, b in zip(codes.tolist(), (ends - counts).tolist(), ends.tolist(), strict=True)
     ]
 
 

@@ -11,6 +11,7 @@ from kinfolk.online.clicks import candidate_key
 
 PREFIX = "kinfolk"
 SHARDS = 16  # of lists that name candidates: they spread over the nodes
+IDENTITY_SETS = 64  # on one server: a set that expires is removed while others wait, so many small ones
 
 GENERATION = f"{PREFIX}:{{generation}}"
 DRAFTS = f"{PREFIX}:{{drafts}}"
@@ -41,6 +42,11 @@ def dirty(shard: int) -> str:
 def registry(shard: int) -> str:
     """Set of candidates that have seeds."""
     return f"{PREFIX}:{{seeds{shard}}}"
+
+
+def identities(number: int, slice: int) -> str:
+    """Set of identities of clicks that arrived in a slice of time, of one server's `IDENTITY_SETS`."""
+    return f"{PREFIX}:{{identities{number}}}:seen:{slice}"
 
 
 def trail(user: int) -> str:

@@ -20,17 +20,10 @@ from kinfolk.online.clicks import Clicks, Seeds
 from kinfolk.online.ports import Appended, StoreError, StoreOptions
 from kinfolk.online.stores import blocks
 from kinfolk.online.stores.blocks import Block
-from kinfolk.online.stores.redis import folding, names, trails
+from kinfolk.online.stores.redis import folding, landing_together, names, trails
 from kinfolk.online.stores.redis.connection import Call, Connection, Script, command, script
-from kinfolk.online.stores.redis.landing import (
-    LAND_ALL,
-    LAND_ONE,
-    RAISE,
-    Landed,
-    Packed,
-    pack_by_candidate,
-    slices_at,
-)
+from kinfolk.online.stores.redis.landing import LAND_ONE, RAISE, LandedOne, pack_by_candidate, slices_at
+from kinfolk.online.stores.redis.landing_together import Landed
 
 _COUNTS_KEPT = 20_000  # candidates whose number of seeds is remembered here
 _EXACT_PARTS = 16  # a candidate of more blocks is counted in `stats` as of its last fold
@@ -66,48 +59,38 @@ class RedisSeeds:
         """See the port. Clicks of a first attempt whose answer was lost count as duplicates in the second."""
         if not len(clicks):
             return Appended(0, 0, self.generation())
-        packed = pack_by_candidate(clicks)
-        if self._connection.clustered:
-            landed, generation = self._land_by_candidate(packed, clicks, now)
-        else:
-            landed, generation = self._land_together(packed, clicks, now)
-        for each in landed:
-            if folding.due(each.young, each.blocks):
-                self._fold_if_possible(each.candidate)
-        new = sum(each.new for each in landed)
-        return Appended(new, len(clicks) - new, generation)
+        land = self._by_candidate if self._connection.clustered else self._together
+        landed = land(clicks, now)
+        for candidate, young, parts in landed.changed:
+            if folding.due(young, parts):
+                self._fold_if_possible(candidate)
+        return Appended(landed.new, len(clicks) - landed.new, landed.generation)
 
-    def _land_together(self, packed: list[Packed], clicks: Clicks, now: int) -> tuple[list[Landed], int]:
-        slices, expiry = slices_at(now, self._options.remember_ms)
-        keys, arguments = [names.GENERATION], [expiry]
-        for p in packed:
-            shard = names.shard(p.candidate)
-            keys += [*p.keys(slices), names.dirty(shard), names.registry(shard)]
-            arguments += [p.candidate, p.identities, p.records]  # type: ignore[list-item]  # what a command may hold
-        land = script(LAND_ALL, keys, *arguments)
+    def _together(self, clicks: Clicks, now: int) -> Landed:
+        land, candidates = landing_together.landing(clicks, now, self._options.remember_ms)
         follow = self._trails(clicks, together=True)
         if len(clicks) <= _AT_ONCE:
-            answers = self._connection.whole([land, *follow])[0]
+            answer = self._connection.whole([land, *follow])[0]
         else:
-            answers = self._connection.whole([land])[0]
+            answer = self._connection.whole([land])[0]
             self._connection.many(follow)
-        landed = [Landed.of(p.candidate, a) for p, a in zip(packed, answers[:-1], strict=True)]
-        return landed, int(answers[-1])
+        return landing_together.landed(answer, candidates)
 
-    def _land_by_candidate(self, packed: list[Packed], clicks: Clicks, now: int) -> tuple[list[Landed], int]:
-        ask = self._connection
+    def _by_candidate(self, clicks: Clicks, now: int) -> Landed:
+        ask, packed = self._connection, pack_by_candidate(clicks)
         register = _by_shard("SADD", names.registry, [(p.candidate,) for p in packed])
         generation = int(ask.many([command("INCR", names.GENERATION), *register])[0])
         slices, expiry = slices_at(now, self._options.remember_ms)
         calls = [script(LAND_ONE, p.keys(slices), generation, expiry, p.identities, p.records) for p in packed]
         answers = ask.many([*calls, *self._trails(clicks, together=False)])
-        landed = [Landed.of(p.candidate, a) for p, a in zip(packed, answers[: len(packed)], strict=True)]
-        unclean = [each for each in landed if each.unclean]
-        last = max([generation, *(each.changed for each in unclean)])
-        dirty = _by_shard("ZADD", names.dirty, [(e.candidate, e.changed) for e in unclean])
+        each = [LandedOne.of(p.candidate, a) for p, a in zip(packed, answers[: len(packed)], strict=True)]
+        unclean = [one for one in each if one.unclean]
+        last = max([generation, *(one.changed for one in unclean)])
+        dirty = _by_shard("ZADD", names.dirty, [(one.candidate, one.changed) for one in unclean])
         # Registered again: somebody may have dropped the candidate in between.
-        again = _by_shard("SADD", names.registry, [(e.candidate,) for e in unclean])
-        return landed, int(ask.many([script(RAISE, [names.GENERATION], last), *dirty, *again])[0])
+        again = _by_shard("SADD", names.registry, [(one.candidate,) for one in unclean])
+        now_at = int(ask.many([script(RAISE, [names.GENERATION], last), *dirty, *again])[0])
+        return Landed(sum(one.new for one in each), now_at, [(one.candidate, one.young, one.blocks) for one in each])
 
     def _trails(self, clicks: Clicks, *, together: bool) -> list[Call]:
         options = self._options

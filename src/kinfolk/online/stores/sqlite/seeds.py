@@ -25,7 +25,7 @@ from kinfolk.online.stores.sqlite.identities import Identities
 from kinfolk.online.stores.sqlite.items import Items
 from kinfolk.online.stores.sqlite.writer import Job, Transaction
 
-FOLD_AT = 1 << 19  # clicks in memory that are not in runs yet
+FOLD_AT = 340_000  # clicks in memory that are not in runs yet: just as many as the log holds without growing past 2^19
 WALK = 64  # clicks of a user looked at for each that is asked for: one person may click one item all day
 
 
