@@ -28,6 +28,7 @@ def test_the_main_job_ends_with_an_audience_and_a_report(run, tmp_path, monkeypa
     page = (demo / "report.html").read_text()
     assert "kinfolk on synthetic" in page
     assert "Live: new item" in page
+    assert "users in its audience" in page
     assert "while its clicks come in" in ended.out
     assert "\nserve       kinfolk serve demo/bundle --store sqlite:///demo/live/kinfolk.db --no-auth\n" in ended.out
     assert '"stopped"' in (demo / "live" / "serve.log").read_text().splitlines()[-1]

@@ -12,7 +12,7 @@ from rich.console import Console
 from kinfolk.cli.client import ServerError
 from kinfolk.cli.demo import live
 from kinfolk.cli.demo.process import FILES, serving, store_of
-from kinfolk.cli.demo.shown import growth_frame, growth_table, served_lines
+from kinfolk.cli.demo.shown import growth_figure, growth_frame, growth_table, served_lines
 from kinfolk.cli.progress import Bars
 from kinfolk.evaluate.protocol import defaults
 from kinfolk.online.stores.open import open_backend
@@ -52,6 +52,8 @@ def test_the_audience_of_a_new_item_is_followed_and_every_click_is_kept(small_lo
         assert growth.top1 == growth.eligible // 100
         assert growth.top5 == growth.eligible * 5 // 100
         assert growth.hits1 <= growth.hits5 <= growth.later
+        assert 0 <= growth.alike <= growth.eligible
+    assert lived.growth[0].alike == lived.growth[0].top1, "the first look sets the bound"
     assert len(lived.feeds)
     assert lived.failed == 0
     p50, p95, p99 = lived.percentiles()
@@ -62,6 +64,9 @@ def test_the_audience_of_a_new_item_is_followed_and_every_click_is_kept(small_lo
         item = small_log.item_ids.tolist().index(lived.item)
         users = np.unique(small_log.events.user[rows][small_log.events.item[rows] == item])
         assert store.seeds.count(lived.item) == len(users)
+    bars, *lines = growth_figure(lived)["data"]
+    assert bars["y"] == [g.alike for g in lived.growth]
+    assert [line["y"] for line in lines[:2]] == [[g.lift1 for g in lived.growth], [g.lift5 for g in lived.growth]]
     assert growth_frame(lived).height == growth_table(lived).row_count == len(lived.growth)
     assert any("p99" in line for line in served_lines(lived))
 

@@ -143,6 +143,38 @@ def reach_curves(curves: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> Figure:
     return {"data": data, "layout": _layout("size of the audience", "lowest score in it")}
 
 
+def growth(clicks: Sequence[int], audience: Sequence[int], lifts: Mapping[str, Sequence[float]]) -> Figure:
+    """A candidate while it is clicked: users in its audience (bars), and lifts by name (lines), where chance is 1."""
+    data: list[Figure] = [
+        {
+            "type": "bar",
+            "name": "audience",
+            "x": [str(n) for n in clicks],
+            "y": list(audience),
+            "marker": {"color": "var(--c1)/0.45"},
+            "hovertemplate": "%{y:,} users<extra></extra>",
+        }
+    ]
+    lines = {**lifts, "chance": [1.0] * len(clicks)}
+    for i, (name, values) in enumerate(lines.items()):
+        line = {"color": f"var(--c{i + 2})", "width": 2.4, "dash": "dot" if name == "chance" else "solid"}
+        data.append(
+            {
+                "type": "scatter",
+                "mode": "lines" if name == "chance" else "lines+markers",
+                "name": name if name == "chance" else f"lift in the {name}",
+                "x": [str(n) for n in clicks],
+                "y": [None if value != value else value for value in values],
+                "line": line,
+                "yaxis": "y2",
+            }
+        )
+    layout = _layout("users who clicked", "users in its audience")
+    layout["xaxis"]["type"] = "category"
+    layout["yaxis2"] = _axis("lift") | {"overlaying": "y", "side": "right", "rangemode": "tozero", "showgrid": False}
+    return {"data": data, "layout": layout}
+
+
 def field_weight_bars(weights: Mapping[str, float]) -> Figure:
     """Mean attention weight of every field, largest on top."""
     order = sorted(weights, key=lambda name: weights[name])

@@ -33,6 +33,7 @@ def write_report(
     command: str,
     results: Mapping[str, pl.DataFrame] | None = None,
     highlight: Sequence[str] = (),
+    charts: Mapping[str, tuple[str, Figure]] | None = None,
     tables: Mapping[str, tuple[str, pl.DataFrame]] | None = None,
     training: Mapping[str, Sequence[Mapping[str, float]]] | None = None,
     reach: Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None,
@@ -48,6 +49,7 @@ def write_report(
         command: the exact command that makes it again.
         results: heading -> a table of `summary.summarise`, with or without a column n.
         highlight: methods to set off, ours.
+        charts: heading -> (a sentence, a figure of `charts`).
         tables: heading -> (a sentence, a table to show as it is).
         training: stage -> rows with "epoch", "loss", "validation_loss".
         reach: name -> (sizes, scores) of an audience.
@@ -65,6 +67,8 @@ def write_report(
 
     for heading, table in (results or {}).items():
         body.append(_results(heading, table, highlight, chart))
+    for heading, (lead, figure) in (charts or {}).items():
+        body.append(_section(heading, lead, chart(figure)))
     for heading, (lead, table) in (tables or {}).items():
         rows = ["<tr>" + "".join(f"<td>{_text(value)}</td>" for value in row) + "</tr>" for row in table.iter_rows()]
         body.append(_section(heading, lead, _html_table(table.columns, rows)))

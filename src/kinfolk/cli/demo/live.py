@@ -44,6 +44,7 @@ class Growth:
         clicks: users who clicked.
         seeds: of them with an embedding.
         eligible: users who have one and have not clicked. later: of them, those who will.
+        alike: of them, those at least as alike as the best 1 % were at the first look.
         top1, top5: members of the best 1 % and 5 %. hits1, hits5: of them, those who will click.
     """
 
@@ -51,6 +52,7 @@ class Growth:
     seeds: int
     eligible: int
     later: int
+    alike: int
     top1: int
     hits1: int
     top5: int
@@ -156,6 +158,7 @@ class _Session:
         self._client, self._log, self._todo, self._stop, self._bars = client, log, todo, stop, bars
         self._shift = time.time() - float(todo.time[-1])
         self._note = ""
+        self._bound: float | None = None
         self.first = float("nan")
         self.growth: list[Growth] = []
         self.told: Counter[str] = Counter()
@@ -217,20 +220,25 @@ class _Session:
         told = self._client.send("GET", path)
         facts = told["facts"]
         if told["state"] != "ready":
-            return Growth(look.clicks, int(facts.get("matched", 0)), 0, len(look.later), 0, 0, 0, 0)
-        best = self._members(path)
-        few = best[: max(1, facts["eligible"] // 100)]
+            return Growth(look.clicks, int(facts.get("matched", 0)), 0, len(look.later), 0, 0, 0, 0, 0)
+        members = self._members(path)
+        best, few = list(members), list(members)[: max(1, facts["eligible"] // 100)]
+        if self._bound is None:
+            self._bound = members[few[-1]]
+        alike = {"candidate": self._todo.item, "min_score": self._bound, "exclude": list(self._todo.met)}
+        told = self._client.send("POST", "/v1/audiences/estimate", json.dumps(alike).encode())
         return Growth(
-            look.clicks, facts["matched"], facts["eligible"], len(look.later),
+            look.clicks, facts["matched"], facts["eligible"], len(look.later), told["size"],
             len(few), sum(u in look.later for u in few), len(best), sum(u in look.later for u in best),
         )  # fmt: skip
 
-    def _members(self, path: str) -> list[str]:
-        found: list[str] = []
+    def _members(self, path: str) -> dict[str, float]:
+        """Scores by user, best first."""
+        found: dict[str, float] = {}
         cursor = ""
         while True:
             page = self._client.send("GET", f"{path}/members?limit={_PAGE}{cursor}")
-            found += [member["id"] for member in page["members"]]
+            found |= {member["id"]: member["score"] for member in page["members"]}
             if page["next"] is None:
                 return found
             cursor = f"&cursor={quote(page['next'], safe='')}"

@@ -45,7 +45,7 @@ def write_page(
     """Everything the demo found, on one page; without the live part where there was none."""
     import numpy as np
 
-    from kinfolk.cli.demo.shown import EXPLAINED, facts, growth_frame
+    from kinfolk.cli.demo.shown import EXPLAINED, GROWS, facts, growth_figure, growth_frame
     from kinfolk.evaluate.report import write_report
     from kinfolk.represent.embed import embed
 
@@ -59,6 +59,7 @@ def write_page(
         title=f"kinfolk on {log.name}",
         command=command,
         results=comparison.tables,
+        charts={} if lived is None else {f"Live: new item {lived.item} grows": (GROWS, growth_figure(lived))},
         tables={} if lived is None else {f"Live: new item {lived.item}": (EXPLAINED, growth_frame(lived))},
         highlight=comparison.ours[:1],
         training=p.metrics,

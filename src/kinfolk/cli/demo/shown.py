@@ -10,12 +10,19 @@ if TYPE_CHECKING:
     import polars as pl
     from rich.table import Table
 
+    from kinfolk.evaluate.charts import Figure
+
 EXPLAINED = (
-    "After so many users clicked it: seeds with an embedding; size of its audience, the best 5 % of who can be scored "
-    "and has not clicked; how many click later in the log, and of these how many are in the best 1 % and 5 %; lift: "
-    "how many times as many as in a random choice."
+    "After so many users clicked it: seeds with an embedding; its audience, users who are at least as alike as the "
+    "best 1 % were at the first look and have not clicked; how many click later in the log, and of these how many are "
+    "among the best 1 % and 5 % of all users; lift: how many times as many as in a random choice."
 )
-HEAD = ("clicks", "seeds", "size", "later", "in 1%", "lift 1%", "in 5%", "lift 5%")
+HEAD = ("clicks", "seeds", "audience", "later", "in 1%", "lift 1%", "in 5%", "lift 5%")
+GROWS = (
+    "Bars: users who are at least as alike to its clickers as the best 1 % were at the first look. Lines: how many "
+    "times as many of the best 1 % and 5 % as of random users click it later."
+)
+_BAR = 20
 
 
 def cells(g: Growth) -> tuple[str, ...]:
@@ -23,7 +30,7 @@ def cells(g: Growth) -> tuple[str, ...]:
     return (
         f"{g.clicks:,}",
         f"{g.seeds:,}",
-        f"{g.top5:,}" if g.top5 else "too few seeds",
+        f"{g.alike:,}" if g.top5 else "too few seeds",
         f"{g.later:,}",
         f"{g.hits1:,}/{g.top1:,}",
         _number(g.lift1),
@@ -38,9 +45,21 @@ def growth_table(lived: Live) -> Table:
     from rich.table import Table
 
     table = Table(*HEAD, title=f"New item {lived.item} while its clicks come in", title_justify="left", box=box.SIMPLE)
+    largest = max((g.alike for g in lived.growth), default=0)
     for growth in lived.growth:
-        table.add_row(*cells(growth))
+        clicks, seeds, audience, *others = cells(growth)
+        bar = "█" * -(-_BAR * growth.alike // largest) if largest else ""
+        table.add_row(clicks, seeds, f"{audience:>7} {bar}", *others)
     return table
+
+
+def growth_figure(lived: Live) -> Figure:
+    """The same as a chart: the audience, and its lifts beside chance."""
+    from kinfolk.evaluate.charts import growth
+
+    seen = [g for g in lived.growth if g.top5]
+    lifts = {"best 1 %": [g.lift1 for g in seen], "best 5 %": [g.lift5 for g in seen]}
+    return growth([g.clicks for g in seen], [g.alike for g in seen], lifts)
 
 
 def growth_frame(lived: Live) -> pl.DataFrame:
