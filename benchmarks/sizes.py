@@ -73,7 +73,7 @@ def of_candidates(bundle: Bundle, space: Space, n: int) -> dict[str, float]:
     made = [s for s in space.snapshots(crowds, made_at=NOW, max_sample=1000, threads=1) if s is not None]
 
     def filled() -> LiveIndex:
-        index = LiveIndex(bundle.weights, bundle.version)
+        index = LiveIndex(bundle.weights, bundle.version, room=n)  # what is reserved beyond is no memory
         for first in range(0, n, 500):
             part = [replace(made[i % len(made)], candidate=f"c{i}") for i in range(first, min(first + 500, n))]
             index.apply(Changes(part, [], first + 1))

@@ -172,6 +172,24 @@ def test_many_more_candidates_copy_nothing_of_the_others():
         assert np.shares_memory(getattr(now.index, name), getattr(before, name))
 
 
+def test_where_nothing_can_be_reserved_room_grows(monkeypatch):
+    real = np.zeros
+
+    def zeros(shape, *args, **options):
+        if np.prod(shape) > 1e6:
+            raise MemoryError
+        return real(shape, *args, **options)
+
+    monkeypatch.setattr(np, "zeros", zeros)
+    with pytest.raises(MemoryError):
+        np.zeros((1 << 16, K, H, 10))
+    live, want = LiveIndex(WEIGHTS, "m1", room=1 << 20), {}
+    for i in range(40):
+        want[f"c{i}"] = snap(f"c{i}", i)
+        live.apply(Changes([want[f"c{i}"]], [], i + 1))
+    check(live, want)
+
+
 def test_rows_are_used_again():
     live = LiveIndex(WEIGHTS, "m1", room=128)
     first = live.now().index.centroids

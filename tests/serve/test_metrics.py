@@ -3,8 +3,10 @@
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from kinfolk.online.ports import StoreError
-from kinfolk.serve.metrics import resident_bytes
+from kinfolk.online.engine import Engine
+from kinfolk.online.ports import StoreError, StoreOptions
+from kinfolk.online.stores.open import open_backend
+from kinfolk.serve.metrics import HELP, resident_bytes
 
 
 def read(served) -> dict[tuple, float]:
@@ -59,6 +61,12 @@ def test_what_the_engine_tells_and_memory(serve):
     assert found["kinfolk_info", ("model", "m1")] == 1
     assert found["kinfolk_store_reachable",] == 1
     assert found["kinfolk_memory_bytes",] == pytest.approx(resident_bytes(), rel=0.2)
+
+
+def test_what_a_name_does_not_tell_is_explained(serve, small_bundle):
+    assert "# HELP kinfolk_refresh_age_ms Age of the oldest change" in serve().client.get("/metrics").text
+    told = Engine(open_backend("memory:", StoreOptions()), small_bundle).stats()
+    assert HELP.keys() <= told.keys()  # nothing is explained that is not there
 
 
 def test_a_store_that_is_away_costs_its_numbers_only(serve, monkeypatch):

@@ -78,9 +78,13 @@ class LiveIndex:
         self._ids: list[str] = []  # of each row up to the last that counts
         self._cursor = self._members = 0
         self._template = weights.index(self._stacked([]))
+        try:
+            self._arrays, self._seeds = self._reserved(room)
+        except MemoryError:  # a system that promises no more than it has: room is made as it is needed
+            room = 0
+            self._arrays, self._seeds = self._reserved(room)
         self._rows = Rows(room)
         self._facts: list[Snapshot] = []
-        self._arrays, self._seeds = self._reserved(room)
         self._table = self._made()
 
     @property

@@ -24,6 +24,19 @@ _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 OUTCOMES = ("accepted", "duplicates", "unknown_users", "unknown_candidates", "refused_retired", "forgotten")
 """What may become of a click; names of `Accepted`."""
 
+HELP = {
+    "scorable": "Live candidates with a crowd.",
+    "stale": "Live candidates with changes of seeds that their published crowd does not show.",
+    "refresh_age_ms": "Age of the oldest change of seeds that no published crowd shows; ms, to a twentieth of a round.",
+    "expired": "Candidates that this process has retired because their time had come.",
+    "refresher_lag_ms": "Every change older than this is shown; ms, where this process leads.",
+    "refresher_duration_ms": "Duration of the last round of this process, ms.",
+    "store_bytes": "What the store takes; may be some seconds old.",
+    "forgotten_pending": "Users who asked to be forgotten and are not yet purged everywhere.",
+    "swap_failed": "1 where this process cannot open the model that others serve.",
+}
+"""Numbers of the engine that their name does not explain."""
+
 Stats = Callable[[], Mapping[str, float]]
 
 
@@ -106,7 +119,7 @@ class EngineNumbers(Collector):
 
 def _gauges(numbers: Mapping[str, float]) -> Iterable[Metric]:
     for name, value in numbers.items():
-        yield GaugeMetricFamily(f"kinfolk_{name}", name.replace("_", " "), float(value))
+        yield GaugeMetricFamily(f"kinfolk_{name}", HELP.get(name, name.replace("_", " ")), float(value))
 
 
 def resident_bytes() -> int:

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from kinfolk.online.clock import system_clock
 from kinfolk.online.engine import Engine
 from kinfolk.online.ports import KeyStore
-from kinfolk.serve import logs, problems
+from kinfolk.serve import logs, memory, problems
 from kinfolk.serve.assemble import check_store, make_engine, open_store
 from kinfolk.serve.auth import Guard, check_open
 from kinfolk.serve.context import Context
@@ -30,6 +30,7 @@ def refresh_alone(settings: Settings) -> None:
         BundleError, StoreError: as `make_engine` and `open_store`.
     """
     check_store(settings, processes=2)
+    memory.settle()
     logs.configure(settings.log_level, settings.log_format)
     log = logs.logger()
     with ExitStack() as stack:
