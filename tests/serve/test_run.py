@@ -53,7 +53,7 @@ def test_a_stop_finishes_what_is_under_way(start, ask):
             server.process.send_signal(signal.SIGTERM)
             server_closed = _until_refused(host, int(port))
             open_request.sendall(body[10:])
-            answer = open_request.recv(65536)
+            answer = b"".join(iter(lambda: open_request.recv(65536), b""))
         assert server_closed
         assert answer.startswith(b"HTTP/1.1 200")
         assert b'"accepted":1' in answer

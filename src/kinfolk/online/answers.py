@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -178,7 +179,7 @@ class Explanation:
     alpha_part: float
     beta_part: float
     probability: float
-    fields: Json
+    fields: Mapping[str, float]
     clusters: tuple[ClusterPart, ...]
     nearest: tuple[int, ...]
     weight: float

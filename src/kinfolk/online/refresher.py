@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from kinfolk.online.aside import step_aside
 from kinfolk.online.clicks import Seeds
 from kinfolk.online.clock import Clock
 from kinfolk.online.crowd import Crowd, nothing
@@ -151,6 +152,7 @@ class Refresher:
         }
 
     def _loop(self) -> None:
+        step_aside()
         while not self._halted.is_set():
             try:
                 self.run_once()

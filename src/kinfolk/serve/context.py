@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Annotated, Any
 
-from anyio import CapacityLimiter
 from fastapi import Depends, Path, Security
 from fastapi.security import APIKeyHeader
 from pydantic import AfterValidator
@@ -16,6 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from kinfolk.errors import OptionError
 from kinfolk.online.ports import Role
 from kinfolk.serve.auth import HEADER, Guard
+from kinfolk.serve.lane import Lane, questions_at_once
 from kinfolk.serve.limits import SLASH
 from kinfolk.serve.metrics import Metrics
 from kinfolk.serve.problems import NotReadyError, TooLargeError
@@ -52,6 +52,7 @@ class Context:
         metrics: what is counted.
         settings: limits and switches.
         clock: ms.
+        writes: the threads of clicks and impressions. questions: of feeds, re-rankings and explanations.
     """
 
     engine: Engine
@@ -60,7 +61,8 @@ class Context:
     settings: Settings
     clock: Callable[[], int]
     swapping: Lock = field(default_factory=Lock)
-    writes: CapacityLimiter | None = None
+    writes: Lane = field(default_factory=lambda: Lane("writes", 16, 512))
+    questions: Lane = field(default_factory=lambda: Lane("questions", questions_at_once(), 128))
     _was_ready: bool = False
 
     def ready_engine(self) -> Engine:
@@ -71,6 +73,11 @@ class Context:
                 raise NotReadyError(f"not ready yet: {reason}", "ask /readyz, and again in a second")
             self._was_ready = True
         return self.engine
+
+    def close(self) -> None:
+        """End the lanes' threads, after the calls under way."""
+        self.writes.close()
+        self.questions.close()
 
     def need(self, role: Role) -> Any:
         """A dependency that lets a request in if its key has the role."""

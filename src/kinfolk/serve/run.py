@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import closing
@@ -26,6 +27,8 @@ from kinfolk.serve.context import Context
 from kinfolk.settings import Settings, without_password
 
 _BACKLOG = 2048
+_TURN = 0.001
+"""Seconds that a thread may hold the interpreter while others wait: a request meets a clustering thread a few times."""
 
 
 def serve(settings: Settings) -> None:
@@ -80,6 +83,7 @@ def serve_here(settings: Settings, sock: socket.socket, parent: int | None = Non
     number: of this process among the workers.
     """
     memory.settle()
+    sys.setswitchinterval(_TURN)
     logs.configure(settings.log_level, settings.log_format)
     log = logs.logger()
     with closing(open_store(settings)) as backend:

@@ -7,11 +7,12 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Form, Query, Response, UploadFile
 from starlette.responses import StreamingResponse
 
+from kinfolk.online.answers import AudienceView, Estimate, MemberPage
 from kinfolk.online.question import Question
 from kinfolk.serve import upload
 from kinfolk.serve.context import Context, PathId
 from kinfolk.serve.wire import QuestionIn
-from kinfolk.serve.wire_out import AudienceOut, AudiencePage, AudiencesOfUser, EstimateOut, MemberPageOut, ReachOut
+from kinfolk.serve.wire_out import AudiencePage, AudiencesOfUser, ReachOut
 
 PARQUET = "application/vnd.apache.parquet"
 _CREATED: dict[int | str, dict[str, Any]] = {
@@ -39,15 +40,15 @@ def routes(context: Context) -> APIRouter:
         context.check_list(len(body.exclude), "excluded users")
         return Question(**{name: getattr(body, name) for name in type(body).model_fields})
 
-    def create(question: Question, response: Response) -> AudienceOut:
-        made = AudienceOut.model_validate(engine().create_audience(question))
+    def create(question: Question, response: Response) -> AudienceView:
+        made = engine().create_audience(question)
         response.headers["Location"] = f"/v1/audiences/{made.id}"
         return made
 
     @router.post(
         "/v1/audiences", status_code=202, dependencies=writer, responses=_CREATED, summary="Ask for an audience"
     )
-    def create_audience(body: QuestionIn, response: Response) -> AudienceOut:
+    def create_audience(body: QuestionIn, response: Response) -> AudienceView:
         """Answered at once; the work goes on and survives a restart. Its seeds are those of this moment.
 
         Too few known seeds end in the state `too_few_seeds`.
@@ -71,7 +72,7 @@ def routes(context: Context) -> APIRouter:
         include_seeds: Annotated[bool, Form()] = False,
         on_missing: Annotated[Literal["ignore", "error"], Form()] = "ignore",
         name: Annotated[str, Form(max_length=256)] = "",
-    ) -> AudienceOut:
+    ) -> AudienceView:
         """As POST /v1/audiences; the seeds are one id a line, or a `user_id` column of a csv or parquet file."""
         seeds = upload.read_ids(file.file, file.filename or "", upload.MOST)
         question = Question(
@@ -81,9 +82,9 @@ def routes(context: Context) -> APIRouter:
         return create(question, response)
 
     @router.post("/v1/audiences/estimate", dependencies=reader, summary="How large an audience would be")
-    def estimate(body: QuestionIn) -> EstimateOut:
+    def estimate(body: QuestionIn) -> Estimate:
         """Nothing is stored."""
-        return EstimateOut.model_validate(engine().estimate(question_of(body)))
+        return engine().estimate(question_of(body))
 
     @router.get("/v1/audiences", dependencies=reader, summary="Stored audiences, sorted by id")
     def list_audiences(
@@ -91,22 +92,22 @@ def routes(context: Context) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=100_000)] = 100,
     ) -> AudiencePage:
         """A page of them. An empty `after` starts from the first."""
-        shown = [AudienceOut.model_validate(a) for a in engine().list_audiences(after, context.page_size(limit))]
+        shown = engine().list_audiences(after, context.page_size(limit))
         return AudiencePage(audiences=shown, next=shown[-1].id if len(shown) == limit else None)
 
     @router.get("/v1/audiences/{id}", dependencies=reader, summary="An audience, how far it is, and its counts")
-    def audience(id: PathId) -> AudienceOut:
+    def audience(id: PathId) -> AudienceView:
         """`state` is pending, running, ready, too_few_seeds or failed."""
-        return AudienceOut.model_validate(engine().audience(id))
+        return engine().audience(id)
 
     @router.get("/v1/audiences/{id}/members", dependencies=reader, summary="Users of an audience, best first")
     def members(
         id: PathId,
         cursor: Annotated[str | None, Query(max_length=256, description="`next` of the page before.")] = None,
         limit: Annotated[int, Query(ge=1, le=100_000)] = 100,
-    ) -> MemberPageOut:
+    ) -> MemberPage:
         """A page of them; users who were forgotten since are gone."""
-        return MemberPageOut.model_validate(engine().members(id, cursor, context.page_size(limit)))
+        return engine().members(id, cursor, context.page_size(limit))
 
     @router.get(
         "/v1/audiences/{id}/members.parquet",

@@ -6,18 +6,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, UploadFile
 
+from kinfolk.online.answers import CandidateView, Clusters, Member, SeedsAccepted
 from kinfolk.serve import upload
 from kinfolk.serve.context import Context, PathId
 from kinfolk.serve.wire import CandidateIn, SeedsIn
-from kinfolk.serve.wire_out import (
-    CandidateAudience,
-    CandidateOut,
-    CandidatePage,
-    ClustersOut,
-    MemberOut,
-    Retired,
-    SeedsOut,
-)
+from kinfolk.serve.wire_out import CandidateAudience, CandidatePage, Retired
 
 
 def routes(context: Context) -> APIRouter:
@@ -33,19 +26,18 @@ def routes(context: Context) -> APIRouter:
     ) -> CandidatePage:
         """A page of them. An empty `after` starts from the first."""
         found = engine().list_candidates(after, context.page_size(limit))
-        shown = [CandidateOut.model_validate(c) for c in found]
-        return CandidatePage(candidates=shown, next=shown[-1].id if len(shown) == limit else None)
+        return CandidatePage(candidates=found, next=found[-1].id if len(found) == limit else None)
 
     @router.put("/v1/candidates/{id}", dependencies=writer, summary="Create or replace a candidate")
-    def put_candidate(id: PathId, body: CandidateIn) -> CandidateOut:
+    def put_candidate(id: PathId, body: CandidateIn) -> CandidateView:
         """Its seeds stay, if it has any. A retired one comes back, without seeds."""
         engine().put_candidate(id, body.meta, body.expires_at)
-        return CandidateOut.model_validate(engine().get_candidate(id))
+        return engine().get_candidate(id)
 
     @router.get("/v1/candidates/{id}", dependencies=reader, summary="A candidate and the state of its crowd")
-    def get_candidate(id: PathId) -> CandidateOut:
+    def get_candidate(id: PathId) -> CandidateView:
         """Retired ones too."""
-        return CandidateOut.model_validate(engine().get_candidate(id))
+        return engine().get_candidate(id)
 
     @router.delete("/v1/candidates/{id}", dependencies=writer, summary="Retire a candidate")
     def retire(id: PathId) -> Retired:
@@ -55,26 +47,26 @@ def routes(context: Context) -> APIRouter:
         return Retired(retired=id, version=found.retire([id]))
 
     @router.post("/v1/candidates/{id}/seeds", dependencies=writer, summary="Give a candidate its first seeds, or more")
-    def post_seeds(id: PathId, body: SeedsIn) -> SeedsOut:
+    def post_seeds(id: PathId, body: SeedsIn) -> SeedsAccepted:
         """The candidate is made if it is not there. It is scorable from the next request on, by any worker."""
         context.check_list(len(body.users), "seeds")
-        return SeedsOut.model_validate(engine().post_seeds(id, body.users, context.clock()))
+        return engine().post_seeds(id, body.users, context.clock())
 
     @router.post("/v1/candidates/{id}/seeds/upload", dependencies=writer, summary="Seeds from a file")
-    def upload_seeds(id: PathId, file: UploadFile) -> SeedsOut:
+    def upload_seeds(id: PathId, file: UploadFile) -> SeedsAccepted:
         """One id a line, or a `user_id` column of a csv or parquet file."""
         users = upload.read_ids(file.file, file.filename or "", upload.MOST)
-        return SeedsOut.model_validate(engine().post_seeds(id, users, context.clock()))
+        return engine().post_seeds(id, users, context.clock())
 
     @router.get("/v1/candidates/{id}/clusters", dependencies=reader, summary="What the crowd of a candidate looks like")
-    def clusters(id: PathId) -> ClustersOut:
+    def clusters(id: PathId) -> Clusters:
         """As of its last snapshot."""
-        return ClustersOut.model_validate(engine().clusters(id))
+        return engine().clusters(id)
 
     @router.get("/v1/candidates/{id}/audience", dependencies=reader, summary="The best few users for a candidate")
     def audience(id: PathId, size: Annotated[int, Query(ge=1, le=100_000)] = 100) -> CandidateAudience:
         """At once, nothing is stored. For more users, or a file, make an audience: POST /v1/audiences."""
         found = engine().candidate_audience(id, context.page_size(size))
-        return CandidateAudience(candidate=id, users=[MemberOut(id=user, score=score) for user, score in found])
+        return CandidateAudience(candidate=id, users=[Member(id=user, score=score) for user, score in found])
 
     return router

@@ -3,35 +3,26 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Callable
 
-from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from kinfolk.serve import clicks_wire
 from kinfolk.serve.context import Context
 from kinfolk.serve.metrics import OUTCOMES
-from kinfolk.serve.problems import NotReadyError
 from kinfolk.serve.wire_out import ClicksAccepted, ImpressionsAccepted
-
-_WRITERS = 16
-_WAITING = 512
 
 
 def routes(context: Context) -> APIRouter:
     """Both, for writers."""
     router = APIRouter(tags=["clicks"], dependencies=[context.need("writer")])
 
-    async def write(request: Request, work: Any) -> Response:
-        """`work(body, content_type)` beside the loop; a bounded number waits for the store, so that others get on."""
-        if context.writes is None:
-            context.writes = CapacityLimiter(_WRITERS)
-        if context.writes.statistics().tasks_waiting >= _WAITING:
-            raise NotReadyError(f"{_WAITING} writes are waiting for the store", "send again in a second, and slower")
+    async def write(request: Request, work: Callable[[bytes, str], bytes]) -> Response:
+        """`work(body, content_type)` beside the loop."""
         body = await request.body()
         kind = request.headers.get("content-type", "application/json")
-        text = await to_thread.run_sync(work, body, kind, limiter=context.writes)
+        text = await context.writes(work, body, kind)
         return Response(text, media_type="application/json")
 
     @router.post(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 
+from kinfolk.online.answers import Explanation, Feed
 from kinfolk.serve.context import Context, PathId
 from kinfolk.serve.wire import LONGEST_ID, RankIn
-from kinfolk.serve.wire_out import ExplanationOut, FeedOut, RankedOut, RankOut
+from kinfolk.serve.wire_out import RankOut, json_of
 
 
 def routes(context: Context) -> APIRouter:
@@ -16,28 +17,33 @@ def routes(context: Context) -> APIRouter:
     router = APIRouter(tags=["questions"], dependencies=[context.need("reader")])
     engine = context.ready_engine
 
-    @router.get("/v1/users/{id}/candidates", summary="The feed: the best candidates for a user")
-    def feed(
+    @router.get("/v1/users/{id}/candidates", response_model=Feed, summary="The feed: the best candidates for a user")
+    async def feed(
         id: PathId,
         n: Annotated[int, Query(ge=1, le=100_000, description="How many.")] = 20,
         offset: Annotated[int, Query(ge=0, le=100_000, description="How many to pass over.")] = 0,
         explain: Annotated[bool, Query(description="Show the weight of the score and the fall-back.")] = False,
-    ) -> FeedOut:
+    ) -> Response:
         """Best first. A user without an embedding gets what is popular, and `known` is false."""
-        return FeedOut.model_validate(engine().feed(id, context.page_size(n), offset, explain))
+        size = context.page_size(n)
+        return await context.questions(lambda: json_of(engine().feed(id, size, offset, explain)))
 
-    @router.post("/v1/rank", summary="Re-rank a list that comes with predicted click rates")
-    def rank(body: RankIn) -> RankOut:
+    @router.post("/v1/rank", response_model=RankOut, summary="Re-rank a list that comes with predicted click rates")
+    async def rank(body: RankIn) -> Response:
         """final = pctr · (1 + λ · score). Items that cannot be scored keep their pctr."""
         context.check_list(len(body.items), "items", context.settings.max_rank_items)
-        ranked = engine().rank(body.user, [(i.id, i.pctr) for i in body.items], body.lam, body.explain)
-        return RankOut(items=[RankedOut.model_validate(r) for r in ranked])
+
+        def work() -> Response:
+            ranked = engine().rank(body.user, [(i.id, i.pctr) for i in body.items], body.lam, body.explain)
+            return json_of({"items": ranked})
+
+        return await context.questions(work)
 
     @router.get("/v1/users/{id}/explain", summary="Why a user scores as they do against a candidate")
-    def explain_score(
+    async def explain_score(
         id: PathId, candidate: Annotated[str, Query(min_length=1, max_length=LONGEST_ID, examples=["a7"])]
-    ) -> ExplanationOut:
+    ) -> Explanation:
         """Field weights of the user, cluster weights of the seeds, and the parts of the score."""
-        return ExplanationOut.model_validate(engine().explain(id, candidate))
+        return await context.questions(lambda: engine().explain(id, candidate))
 
     return router
