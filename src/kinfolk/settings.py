@@ -45,7 +45,9 @@ class Settings(BaseSettings):
     max_list: int = Field(100_000, ge=1, description="Most seeds or excluded users of one JSON request.")
     max_page: int = Field(1_000, ge=1, description="Most entries of one page.")
     max_rank_items: int = Field(10_000, ge=1, description="Most items of one re-ranking.")
-    threads: int = Field(16, ge=2, le=256, description="Requests of one process that are worked on at once.")
+    threads: int = Field(
+        16, ge=2, le=256, description="Requests worked on at once, beside questions and clicks, which have their own."
+    )
     bundle_root: Path | None = Field(
         None, description="Bundles may be swapped to from below this folder only; default: the folder of the bundle."
     )

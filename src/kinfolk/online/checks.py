@@ -71,6 +71,6 @@ def times_of(times: Sequence[int | None], now: int, ahead: int) -> NDArray[np.in
 
 def check_pctr(value: float, row: int) -> float:
     """Raises DataError unless finite and at least 0."""
-    if not (isinstance(value, int | float) and math.isfinite(value) and value >= 0):
+    if not (isinstance(value, (int, float)) and math.isfinite(value) and value >= 0):
         raise DataError(f"the pctr in row {row} is {value!r}", "give a number from 0 to 1")
     return float(value)

@@ -12,7 +12,7 @@ from kinfolk.errors import OptionError
 from kinfolk.lookalike.score import score_pairs
 from kinfolk.lookalike.topk import top
 from kinfolk.online.answers import Feed, Ranked, Scored
-from kinfolk.online.checks import check_count, check_id, check_page, check_pctr
+from kinfolk.online.checks import check_count, check_id, check_ids, check_page, check_pctr
 from kinfolk.online.deployment import Deployment
 from kinfolk.online.fallback import on_the_scale_of
 from kinfolk.online.served import Served, Table
@@ -110,26 +110,30 @@ def rank(
     weight = s.lam if lam is None else float(lam)
     if not np.isfinite(weight):
         raise OptionError(f"lam is {weight}", "give a finite number")
-    pctr = [check_pctr(p, row) for row, (_, p) in enumerate(items)]
-    for row, (item, _) in enumerate(items):
-        check_id(item, f"the item in row {row}", s.max_id_length)
+    ids = [item for item, _ in items]
+    pctr = np.array([check_pctr(p, row) for row, (_, p) in enumerate(items)], np.float64)
+    check_ids(ids, "the item", s.max_id_length)
     served = d.served()
     table = served.table()
     vector = embedding(d, served, d.key(user))
-    place = np.array([table.place.get(item, -1) for item, _ in items], np.int64)
+    place = np.array([table.place.get(item, -1) for item in ids], np.int64)
     score = np.full(len(items), np.nan, np.float32)
     there = np.flatnonzero(place >= 0)
     if vector is not None and len(there):
         query = served.weights.queries(vector[None])
         rows = table.rows[place[there]]
         score[there] = score_pairs(table.index, vector[None], query, np.zeros(len(rows), np.int64), rows)
-    probability = served.weights.probability(score) if explain else score
-    out = []
-    for i, ((item, _), own) in enumerate(zip(items, pctr, strict=True)):
-        value = float(score[i])
-        if np.isnan(value):
-            out.append(Ranked(item, own, None, own))
-        else:
-            told = (float(probability[i]), int(table.seeds[place[i]])) if explain else (None, None)
-            out.append(Ranked(item, own, value, own * (1 + weight * value), *told))
-    return sorted(out, key=lambda r: -r.final)  # stable: equal ones stay as they came
+    exact, scored = score.astype(np.float64), ~np.isnan(score)
+    with np.errstate(over="ignore"):
+        final = np.where(scored, pctr * (1 + weight * exact), pctr)
+    columns = [ids, pctr.tolist(), _or_none(exact, scored), final.tolist()]
+    if explain:
+        seeds = np.zeros(len(items), np.int64)
+        seeds[there] = table.seeds[place[there]]
+        columns += [_or_none(served.weights.probability(score), scored), _or_none(seeds, scored)]
+    told = list(zip(*columns, strict=True))
+    return [Ranked(*told[i]) for i in np.argsort(-final, kind="stable").tolist()]  # equal ones stay as they came
+
+
+def _or_none(values: NDArray[np.generic], there: NDArray[np.bool_]) -> list[object]:
+    return [v if t else None for v, t in zip(values.tolist(), there.tolist(), strict=True)]
