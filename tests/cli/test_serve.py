@@ -35,7 +35,7 @@ def test_what_is_in_force_is_printed(run, tmp_path, monkeypatch, command, untouc
         (["serve", "nowhere", "--store", "memory:"], "no bundle"),
         (["serve", "b", "--workers", "2"], "2 processes cannot share sqlite:///kinfolk.db"),
         (["serve", "b", "--no-auth", "--host", "0.0.0.0"], "auth is off"),
-        (["serve", "b", "--store", "mysql://h"], "'mysql'"),
+        (["keys", "list", "--store", "mysql://h"], "'mysql'"),
         (["serve", "b", "--port", "70000"], "--port"),
         (["serve", "b", "--config", "none.toml"], "none.toml: no such file"),
         (["refresh", "b"], "cannot share sqlite:///kinfolk.db"),
@@ -48,4 +48,10 @@ def test_what_cannot_be_served_is_one_line(run, args, said):
 
 def test_a_store_from_nobody_is_refused_before_it_is_made(run, tmp_path):
     run("serve", "b", "--workers", "2").refused()
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_a_bundle_no_store_is_made(run, tmp_path):
+    run("serve", "--port", "0").refused("no bundle to serve")
+    run("serve", "nowhere", "--port", "0").refused("nowhere is no bundle")
     assert not list(tmp_path.iterdir())

@@ -216,6 +216,15 @@ def test_bad_input_is_422_and_says_where(served, method, path, body, said):
     assert answer.json()["remedy"]
 
 
+def test_json_that_does_not_say_so_is_told_how(served):
+    body = b'{"user": "u", "items": [{"id": "a", "pctr": 0.5}]}'
+    for headers in ({"content-type": "application/x-www-form-urlencoded"}, {"content-type": "text/plain"}):
+        answer = served.client.post("/v1/rank", content=body, headers=headers)
+        assert answer.status_code == 422
+        assert "Content-Type: application/json" in answer.json()["remedy"]
+    assert served.client.post("/v1/rank", content=body, headers={"content-type": "application/json"}).status_code == 200
+
+
 @pytest.mark.parametrize(
     "text",
     [

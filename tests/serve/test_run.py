@@ -71,6 +71,20 @@ def _until_refused(host: str, port: int) -> bool:
     return False
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_while_it_starts(start, ask, home, number):
+    with start("serve", "bundle", "--no-auth", "--port", "0", "--store", "memory:") as server:
+        server.said("store")  # it handles signals from before that on, and is not ready before long
+        server.process.send_signal(number)
+        if number == signal.SIGHUP:
+            assert ask(f"{server.said('listening')['url']}/readyz")[0] == 200
+            assert server.stop() == 0
+        else:
+            assert server.process.wait(PATIENCE_S) in (0, 130)
+            server.reader.join(PATIENCE_S)
+            assert not any("Traceback" in line for line in server.lines)
+
+
 def test_keys_are_asked_for(start, ask, home):
     key = subprocess.run(
         [sys.executable, "-m", "kinfolk.cli", "keys", "create", "--name", "me", "--role", "admin"],

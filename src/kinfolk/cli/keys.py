@@ -85,9 +85,11 @@ def _in_store(action: str, name: str, role: str, per_second: float, settings: An
 
     from kinfolk.online.answers import NotFoundError
     from kinfolk.online.clock import system_clock
-    from kinfolk.serve.assemble import open_store
+    from kinfolk.serve.assemble import must_be_there, open_store
     from kinfolk.serve.auth import make_key
 
+    if action != "create":
+        must_be_there(settings)
     with closing(open_store(settings)) as backend:
         if action == "create":
             text, _ = make_key(backend.keys, name, cast("Role", role), now=system_clock(), per_second=per_second)

@@ -171,7 +171,9 @@ def growth(clicks: Sequence[int], audience: Sequence[int], lifts: Mapping[str, S
         )
     layout = _layout("users who clicked", "users in its audience")
     layout["xaxis"]["type"] = "category"
-    layout["yaxis2"] = _axis("lift") | {"overlaying": "y", "side": "right", "rangemode": "tozero", "showgrid": False}
+    layout["yaxis2"] = _axis("lift") | {
+        "overlaying": "y", "side": "right", "rangemode": "tozero", "showgrid": False, "tickmode": "auto",
+    }  # fmt: skip
     return {"data": data, "layout": layout}
 
 

@@ -10,11 +10,12 @@ from kinfolk.errors import OptionError
 from kinfolk.online.bus import ClickSource, open_source
 from kinfolk.online.listener import Listener
 from kinfolk.online.options import EngineSettings
-from kinfolk.online.ports import Backend, StoreOptions
+from kinfolk.online.ports import Backend, StoreError, StoreOptions
 from kinfolk.online.stores.open import REDIS, open_backend
 from kinfolk.settings import Settings, without_password
 
 if TYPE_CHECKING:
+    from kinfolk.bundle import Bundle
     from kinfolk.online.engine import Engine
     from kinfolk.serve.metrics import Metrics
 
@@ -113,21 +114,27 @@ def engine_settings(settings: Settings) -> EngineSettings:
     )
 
 
-def make_engine(settings: Settings, backend: Backend, *, answers: bool = True) -> Engine:
-    """The engine, not started; one that `answers` has rehearsed, so that its first request is as fast as its second.
+def load_bundle(settings: Settings) -> Bundle:
+    """The bundle to serve.
 
     Raises:
-        OptionError: no bundle is named.
+        OptionError: none is named.
         BundleError: it is none.
     """
     if settings.bundle is None:
         raise OptionError("no bundle to serve", "name the folder that `kinfolk train` wrote")
     from kinfolk.bundle import Bundle
+
+    return Bundle.load(settings.bundle)
+
+
+def make_engine(settings: Settings, backend: Backend, bundle: Bundle, *, answers: bool = True) -> Engine:
+    """The engine, not started; one that `answers` has rehearsed, so that its first request is as fast as its second."""
     from kinfolk.online.clock import system_clock
     from kinfolk.online.engine import Engine
     from kinfolk.online.rehearse import rehearse
 
-    bundle, options = Bundle.load(settings.bundle), engine_settings(settings)
+    options = engine_settings(settings)
     engine = Engine(backend, bundle, options, system_clock)
     if answers:
         rehearse(bundle, options)
@@ -142,3 +149,12 @@ def sqlite_only(settings: Settings, what: str, instead: str) -> None:
     """Raises OptionError for a store that `backup` and `restore` cannot reach; `instead` is what to do then."""
     if not settings.store.startswith("sqlite:"):
         raise OptionError(f"{what} is for SQLite, the store is {without_password(settings.store)}", instead)
+
+
+def must_be_there(settings: Settings) -> None:
+    """Raises StoreError for a SQLite store that does not exist, which `open_store` would make."""
+    if settings.store.startswith("sqlite:"):
+        from kinfolk.online.stores.sqlite.database import path_of
+
+        if not path_of(settings.store).exists():
+            raise StoreError(f"there is no store at {path_of(settings.store)}", "look at --store")

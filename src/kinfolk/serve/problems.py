@@ -98,6 +98,9 @@ def install(app: FastAPI) -> None:
 
     async def invalid(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
+        kind = request.headers.get("content-type", "")
+        if error.errors()[0]["loc"] == ("body",) and "json" not in kind:
+            return problem(422, "the body was not sent as JSON", "add the header Content-Type: application/json")
         return problem(422, _said(error.errors()), "mend the request; /docs shows what is expected")
 
     async def http(request: Request, error: Exception) -> JSONResponse:

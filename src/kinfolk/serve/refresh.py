@@ -12,12 +12,12 @@ from kinfolk.online.clock import system_clock
 from kinfolk.online.engine import Engine
 from kinfolk.online.ports import KeyStore
 from kinfolk.serve import logs, memory, problems
-from kinfolk.serve.assemble import check_store, make_engine, open_store
+from kinfolk.serve.assemble import check_store, load_bundle, make_engine, open_store
 from kinfolk.serve.auth import Guard, check_open
 from kinfolk.serve.context import Context
 from kinfolk.serve.metrics import Metrics
 from kinfolk.serve.routes import health
-from kinfolk.serve.run import bind, on_signals, server_of, url_of, warn
+from kinfolk.serve.run import bind, ended_early, on_signals, server_of, url_of, warn
 from kinfolk.serve.watch import Watch
 from kinfolk.settings import Settings, without_password
 
@@ -27,20 +27,21 @@ def refresh_alone(settings: Settings) -> None:
 
     Raises:
         OptionError: a store that only one process may use, or an address that is taken.
-        BundleError, StoreError: as `make_engine` and `open_store`.
+        BundleError, StoreError: as `load_bundle` and `open_store`.
     """
     check_store(settings, processes=2)
     memory.settle()
     logs.configure(settings.log_level, settings.log_format)
     log = logs.logger()
-    with ExitStack() as stack:
+    with ended_early(), ExitStack() as stack:
         sock = None
         if settings.metrics_port is not None:
             check_open(settings.host, auth=settings.auth)
             sock = stack.enter_context(closing(bind(settings.host, settings.metrics_port)))
+        bundle = load_bundle(settings)
         backend = stack.enter_context(closing(open_store(settings)))
         warn(backend)
-        engine = make_engine(settings, backend, answers=False)
+        engine = make_engine(settings, backend, bundle, answers=False)
         app = health_app(engine, backend.keys, settings, system_clock)
         server, done = server_of(app, settings), threading.Event()
         restore = on_signals(app.state.context, done.set if sock is None else server.stop)

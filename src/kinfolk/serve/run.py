@@ -11,8 +11,8 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
 import uvicorn
@@ -21,7 +21,7 @@ from fastapi import FastAPI
 from kinfolk.errors import KinfolkError, OptionError
 from kinfolk.online.ports import Backend
 from kinfolk.serve import logs, memory
-from kinfolk.serve.assemble import check_store, make_engine, make_listener, open_bus, open_store
+from kinfolk.serve.assemble import check_store, load_bundle, make_engine, make_listener, open_bus, open_store
 from kinfolk.serve.auth import check_open
 from kinfolk.serve.context import Context
 from kinfolk.settings import Settings, without_password
@@ -36,7 +36,7 @@ def serve(settings: Settings) -> None:
 
     Raises:
         OptionError: settings that contradict each other, or an address that is taken.
-        BundleError, StoreError: as `make_engine` and `open_store`.
+        BundleError, StoreError: as `load_bundle` and `open_store`.
     """
     check_open(settings.host, auth=settings.auth)
     check_store(settings, processes=settings.workers)
@@ -86,11 +86,13 @@ def serve_here(settings: Settings, sock: socket.socket, parent: int | None = Non
     sys.setswitchinterval(_TURN)
     logs.configure(settings.log_level, settings.log_format)
     log = logs.logger()
-    with closing(open_store(settings)) as backend:
+    with ended_early(), ExitStack() as stack:
+        bundle = load_bundle(settings)  # before the store, which is made where it is not there
+        backend = stack.enter_context(closing(open_store(settings)))
         warn(backend)
         if settings.auth and not backend.keys.list():
             log.warning("no keys", said="nobody can ask anything yet: stop, and `kinfolk keys create` one")
-        engine = make_engine(settings, backend)
+        engine = make_engine(settings, backend, bundle)
         from kinfolk.online.clock import system_clock
         from kinfolk.serve.app import create_app
 
@@ -155,6 +157,28 @@ def server_of(app: FastAPI, settings: Settings) -> Server:
             timeout_graceful_shutdown=max(1, round(settings.stop_timeout)),
         )
     )
+
+
+@contextmanager
+def ended_early() -> Iterator[None]:
+    """Until `on_signals`: SIGTERM ends the process in order, with the store closed, and SIGHUP has nothing to do."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(*_: object) -> None:
+        logs.logger().info("stopped", said="before it was ready")
+        raise SystemExit(0)
+
+    old = {signal.SIGTERM: signal.signal(signal.SIGTERM, end), signal.SIGHUP: signal.signal(signal.SIGHUP, _ignored)}
+    try:
+        yield
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+
+
+def _ignored(*_: object) -> None: ...
 
 
 def on_signals(context: Context, end: Callable[[], None]) -> Callable[[], None]:
