@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from kinfolk.online.aside import step_aside
 from kinfolk.online.clicks import Seeds
 from kinfolk.online.clock import Clock
 from kinfolk.online.crowd import Crowd, nothing
@@ -152,7 +151,6 @@ class Refresher:
         }
 
     def _loop(self) -> None:
-        step_aside()
         while not self._halted.is_set():
             try:
                 self.run_once()

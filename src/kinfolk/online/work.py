@@ -10,7 +10,6 @@ from collections.abc import Callable
 
 from kinfolk.errors import KinfolkError
 from kinfolk.online import audiences
-from kinfolk.online.aside import step_aside
 from kinfolk.online.deployment import Deployment
 from kinfolk.online.forget import Purge
 from kinfolk.online.overdue import Overdue
@@ -134,7 +133,6 @@ class Work:
         return self._overdue.look(live, d.model.facts, now)
 
     def _loop(self, name: str, turn: Callable[[], bool]) -> None:
-        step_aside()
         while not self._stopping.is_set():
             try:
                 again = turn()

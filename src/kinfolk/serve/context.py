@@ -62,7 +62,7 @@ class Context:
     clock: Callable[[], int]
     swapping: Lock = field(default_factory=Lock)
     writes: Lane = field(default_factory=lambda: Lane("writes", 16, 512))
-    questions: Lane = field(default_factory=lambda: Lane("questions", questions_at_once(), 128))
+    questions: Lane = field(default_factory=lambda: Lane("questions", questions_at_once(), 64))
     _was_ready: bool = False
 
     def ready_engine(self) -> Engine:
