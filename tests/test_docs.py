@@ -99,7 +99,8 @@ def flat(settings: dict, prefix: str = "") -> dict[str, object]:
 
 def test_every_difference_of_the_presets_is_listed():
     paper, ours = (flat(asdict(kinfolk.presets.PRESETS[name])) for name in ("paper", "kinfolk"))
-    want = [f"| `{k}` | {paper[k]} | {ours[k]} |" for k in paper if paper[k] != ours[k]]
+    keys = [*paper, *(k for k in ours if k not in paper)]
+    want = [f"| `{k}` | {paper.get(k)} | {ours.get(k)} |" for k in keys if paper.get(k) != ours.get(k)]
     text = section((ROOT / "docs" / "model.md").read_text(), "## Presets")
     shown = [line for line in text.splitlines() if line.startswith("| `")]
     assert shown == want, "the table in docs/model.md should be:\n" + "\n".join(want)

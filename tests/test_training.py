@@ -1,18 +1,23 @@
 """The offline half in one call: honest about time and removed items, repeatable, resumable after a kill."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from kinfolk.bundle import Bundle
 from kinfolk.data.log import Events, Log
 from kinfolk.errors import BundleError, DataError, OptionError
+from kinfolk.lookalike.config import EpisodeConfig
 from kinfolk.schema import Schema
 from kinfolk.training import train
 
 
-def test_nothing_after_until_and_no_removed_item_is_seen(small_log, tiny_preset):
-    from dataclasses import replace
-
+@pytest.mark.parametrize("by_episodes", [False, True])
+def test_nothing_after_until_and_no_removed_item_is_seen(small_log, tiny_preset, by_episodes):
+    if by_episodes:
+        shape = replace(tiny_preset.lookalike, activation="prelu", unit_input=True, start="average")
+        tiny_preset = replace(tiny_preset, lookalike=shape, episodes=EpisodeConfig(steps=10, validated=8))
     events = small_log.events
     cut = float(np.quantile(events.time, 0.7))
     gone = small_log.item_ids[np.argsort(-np.bincount(events.item, minlength=small_log.n_items))[:3]]

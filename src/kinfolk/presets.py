@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from kinfolk.errors import OptionError
 from kinfolk.lookalike.campaign import CampaignConfig
-from kinfolk.lookalike.config import LookalikeConfig, TrainingConfig
+from kinfolk.lookalike.config import EpisodeConfig, LookalikeConfig, TrainingConfig
 from kinfolk.represent.encoder import EncoderConfig
 from kinfolk.represent.train import RepresentConfig
 
@@ -25,8 +25,8 @@ class Preset:
     judged: stage 1 keeps the epoch that best tells the crowds of the later windows apart (`lookalike.judge`), and holds
         out nothing for a validation loss.
     fresh: score users by their history as of now instead of vectors made at the end of training.
-    extend_epochs: after stage 2, passes over the later windows that give the items born in them rows of their own,
-        everything else frozen; 0 leaves them unknown.
+    episodes: teach stage 2 (and stage 1 further) by episodes from the whole log instead of the samples of `campaign`
+        and `training`.
     """
 
     represent: RepresentConfig = field(default_factory=RepresentConfig)
@@ -37,7 +37,7 @@ class Preset:
     samples_share: float = 0.15
     judged: bool = False
     fresh: bool = False
-    extend_epochs: int = 0
+    episodes: EpisodeConfig | None = None
 
 
 PRESETS: dict[str, Preset] = {
@@ -49,7 +49,7 @@ PRESETS: dict[str, Preset] = {
     "kinfolk": Preset(
         represent=RepresentConfig(
             encoder=EncoderConfig(dropout=0.2),
-            epochs=12,
+            epochs=8,
             patience=3,
             batch_size=512,
             min_steps=1000,
@@ -57,8 +57,10 @@ PRESETS: dict[str, Preset] = {
             concurrent=True,
             skip_unknown_items=True,
         ),
-        lookalike=LookalikeConfig(size_aware=True, local_gain=0.05, dropout=0.4),
-        training=TrainingConfig(epochs=25, patience=6),
+        lookalike=LookalikeConfig(
+            activation="prelu", size_aware=True, local_gain=0.05, unit_input=True, start="average"
+        ),
+        episodes=EpisodeConfig(),
         seeds_share=0.08,
         samples_share=0.08,
         judged=True,

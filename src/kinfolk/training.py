@@ -17,13 +17,13 @@ from kinfolk.data.vocabulary import rows_of
 from kinfolk.data.windows import Windows
 from kinfolk.errors import BundleError, DataError, KinfolkError
 from kinfolk.lookalike.campaign import Campaign, CampaignConfig, build_campaign
+from kinfolk.lookalike.episodic import train_episodes
 from kinfolk.lookalike.judge import JUDGED, crowd_auc
 from kinfolk.lookalike.training import train_lookalike
 from kinfolk.lookalike.weights import Weights
 from kinfolk.presets import Preset
 from kinfolk.presets import preset as preset_named
 from kinfolk.represent.embed import embed
-from kinfolk.represent.extend import extend_items
 from kinfolk.represent.inputs import take_inputs
 from kinfolk.represent.represented import Represented
 from kinfolk.represent.train import Progress, train_represent
@@ -121,7 +121,7 @@ def train_stages(
     on_progress: OnProgress | None = None,
     learned: Represented | None = None,
 ) -> Trained:
-    """Stage 1 on the first window, stage 2 on seeds of the second and samples of the third.
+    """Stage 1 on the first window; stage 2 on seeds of the second and samples of the third, or by episodes.
 
     Args:
         view: everything that may be learned from.
@@ -139,24 +139,29 @@ def train_stages(
     options: _Options = {"seed": seed, "device": device, "work": work, "resume": resume, "on_progress": on_progress}
     windows = split(view, chosen)
     represented = learned or learn_users(view, chosen, **options)
-    campaign = _campaign(view, windows, represented, chosen.campaign, seed)
-    model, rows = train_lookalike(
-        campaign,
-        chosen.lookalike,
-        chosen.training,
-        seed=seed,
-        device=device,
-        checkpoint=work,
-        resume=resume,
-        metrics_path=None if work is None else work / "lookalike.jsonl",
-        on_progress=None if on_progress is None else lambda at: on_progress("look-alike", at),
-    )
+    told = None if on_progress is None else lambda at: on_progress("look-alike", at)
+    files: _Files = {
+        "checkpoint": work,
+        "resume": resume,
+        "metrics_path": None if work is None else work / "lookalike.jsonl",
+    }
+    if chosen.episodes is None:
+        campaign = _campaign(view, windows, represented, chosen.campaign, seed)
+        model, rows = train_lookalike(
+            campaign, chosen.lookalike, chosen.training, seed=seed, device=device, on_progress=told, **files
+        )
+    else:
+        represented, model, rows = train_episodes(
+            represented, view, chosen.lookalike, chosen.episodes, seed=seed, device=device, on_progress=told, **files
+        )
     metrics = {"users": represented.metrics, "look-alike": rows}
-    if chosen.extend_epochs:
-        config = replace(chosen.represent, seed=seed, device=device, epochs=chosen.extend_epochs, validation=0.0)
-        told = None if on_progress is None else _stage_one(on_progress, "new items")
-        represented = extend_items(represented, view, windows.seeds_from, config, on_progress=told)
     return Trained(represented, Weights.of(model), windows, metrics)
+
+
+class _Files(TypedDict):
+    checkpoint: Path | None
+    resume: bool
+    metrics_path: Path | None
 
 
 class _Options(TypedDict):
@@ -261,9 +266,9 @@ def _removed(log: Log, ids: Sequence[str]) -> NDArray[np.int64]:
     return rows.astype(np.int64)
 
 
-def _stage_one(on_progress: OnProgress, stage: str = "users") -> Callable[[Progress], None]:
+def _stage_one(on_progress: OnProgress) -> Callable[[Progress], None]:
     def show(p: Progress) -> None:
         at = {"epoch": p.epoch - 1, "step": p.done, "steps": p.total, "loss": p.loss}
-        on_progress(stage, {**at, "samples_per_second": p.samples_per_s})
+        on_progress("users", {**at, "samples_per_second": p.samples_per_s})
 
     return show

@@ -64,14 +64,6 @@ def test_only_accidental_hits_cost_nothing() -> None:
     assert torch.isfinite(x.grad).all()
 
 
-def test_ranks_can_stand_for_other_rows() -> None:
-    by_rank = np.array([3, 1, 0, 2], np.int32)
-    a = draw(np.array([0, 3], np.int32), LogUniform(4), np.random.default_rng(0), negatives=5)
-    b = draw(np.array([0, 3], np.int32), LogUniform(4), np.random.default_rng(0), negatives=5, by_rank=by_rank)
-    assert np.array_equal(by_rank[a.positive.numpy()], b.positive.numpy())
-    assert np.array_equal(by_rank[a.negative.numpy()], b.negative.numpy())
-
-
 def test_the_corrected_sampled_gradient_is_that_of_the_full_softmax() -> None:
     """With shared distinct negatives that cover all items, nothing is sampled away."""
     D = 9

@@ -25,6 +25,9 @@ class LookalikeConfig:
         learned_scale: `logit = exp(tau) * score + bias` instead of `logit = score`.
         local_gain: scale of the initial W_l of the local attention; near 0 training starts at the average.
         dropout: on the input of the transform, while training.
+        unit_input: scale universal embeddings to length one first.
+        start: "random", or "average": before training the score is the cosine to the seeds' mean around a centre; needs
+            activation="prelu".
     """
 
     m: int = 128
@@ -41,9 +44,12 @@ class LookalikeConfig:
     learned_scale: bool = True
     local_gain: float = 1.0
     dropout: float = 0.0
+    unit_input: bool = False
+    start: str = "random"
 
     def __post_init__(self) -> None:
         choices = {
+            "start": ("random", "average"),
             "pooling": ("attention", "average"),
             "activation": ("relu", "prelu"),
             "similarity": ("cosine", "dot"),
@@ -53,6 +59,8 @@ class LookalikeConfig:
                 raise OptionError(f"{name} is {getattr(self, name)!r}", f"use one of {', '.join(allowed)}")
         if min(self.m, self.h, self.k, self.attention_size) < 1:
             raise OptionError("m, h, k and attention_size must be at least 1", "give positive sizes")
+        if self.start == "average" and self.activation != "prelu":
+            raise OptionError("start='average' needs a transform that can be linear", "use activation='prelu'")
 
 
 @dataclass(frozen=True)
@@ -97,3 +105,64 @@ class TrainingConfig:
                 raise OptionError(f"{name} is {getattr(self, name)!r}", f"use one of {', '.join(allowed)}")
         if self.batch_size < 2 or self.epochs < 1 or self.members < 1:
             raise OptionError("batch_size must be at least 2, epochs and members at least 1", "give larger values")
+
+
+@dataclass(frozen=True)
+class EpisodeConfig:
+    """How both stages are taught by episodes (`lookalike.episodes`).
+
+    Args:
+        steps: in all.
+        batch_size: episodes a step.
+        lr, table_lr: learning rates of Adam, and of lazy Adam for the embedding tables.
+        cooling: share of the steps, the last, over which both fall to zero.
+        seeds_min, seeds_max: n is drawn log-uniform between these (or what the item has).
+        seeds_kept: at most this many seeds, drawn from the n, are embedded.
+        positives_min, positives: users who came next: an episode needs so many, and embeds at most so many.
+        negatives: users on line then who did not come.
+        window: seconds in which they come, or a share `window_share` of the log's time where that is shorter.
+        window_share: see `window`.
+        from_birth: share of the episodes of an item born within the log that start with its first click; the others,
+            and those of items that were there before, start anywhere.
+        kmeans_iterations: Lloyd iterations for each episode.
+        round: steps between two checkpoints and judgements.
+        validation: share of the items held out to be judged by.
+        validated: episodes in a judgement.
+    """
+
+    steps: int = 2500
+    batch_size: int = 8
+    lr: float = 3e-3
+    table_lr: float = 5e-3
+    cooling: float = 0.3
+    seeds_min: int = 5
+    seeds_max: int = 200
+    seeds_kept: int = 64
+    positives_min: int = 5
+    positives: int = 24
+    negatives: int = 48
+    window: float = 86_400.0
+    window_share: float = 0.1
+    from_birth: float = 0.5
+    kmeans_iterations: int = 4
+    round: int = 250
+    validation: float = 0.05
+    validated: int = 160
+
+    def __post_init__(self) -> None:
+        for name in (
+            "steps",
+            "batch_size",
+            "seeds_min",
+            "seeds_kept",
+            "positives_min",
+            "positives",
+            "negatives",
+            "round",
+        ):
+            if getattr(self, name) < 1:
+                raise OptionError(f"{name} is {getattr(self, name)}", "give it a value of at least 1")
+        if self.seeds_max < self.seeds_min:
+            raise OptionError(f"seeds_max {self.seeds_max} is below seeds_min {self.seeds_min}", "give a larger one")
+        if not 0 < self.cooling <= 1 or not 0 <= self.validation < 1:
+            raise OptionError("cooling and validation are shares", "use values between 0 and 1")

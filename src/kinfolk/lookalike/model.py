@@ -33,8 +33,20 @@ class LookalikeModel(nn.Module):
 
     def transform(self, x: Float[Tensor, "*n m"]) -> Float[Tensor, "*n h"]:
         """Look-alike embeddings E of universal embeddings x: the layer both towers share."""
+        if self.config.unit_input:
+            x = _unit(x)
         out: Tensor = self.activation(self.layer(self.dropout(x)))
         return out
+
+    @torch.no_grad()
+    def centre(self, x: Float[Tensor, "n m"]) -> None:
+        """Start at the average: E = x - the mean of these, linear, with attentions that weigh all seeds the same."""
+        nn.init.eye_(self.layer.weight)
+        mean = (_unit(x) if self.config.unit_input else x).mean(0)
+        self.layer.bias.copy_(-(self.layer.weight @ mean))
+        assert isinstance(self.activation, nn.PReLU)  # the configuration sees to it
+        self.activation.weight.fill_(1.0)
+        nn.init.zeros_(self.global_.outer.weight)
 
     def score(
         self,

@@ -22,6 +22,9 @@ from kinfolk.lookalike.index import Index
 if TYPE_CHECKING:
     from kinfolk.lookalike.model import LookalikeModel
 
+UNIT_EPSILON = 1e-6
+"""Keeps a zero vector zero where vectors are scaled to length one, as in `LookalikeModel`."""
+
 _NAMES = {
     "layer.weight": "layer_weight",
     "layer.bias": "layer_bias",
@@ -94,7 +97,10 @@ class Weights:
         """E float32[n, h] of universal embeddings x float32[n, m]."""
         out = np.empty((len(x), self.config.h), np.float32)
         for i in range(0, len(x), block):
-            e = x[i : i + block] @ self.arrays["layer_weight"].T + self.arrays["layer_bias"]
+            part = x[i : i + block]
+            if self.config.unit_input:
+                part = part / np.sqrt((part * part).sum(1, keepdims=True) + np.float32(UNIT_EPSILON**2))
+            e = part @ self.arrays["layer_weight"].T + self.arrays["layer_bias"]
             negative = self.arrays["slope"] * e if "slope" in self.arrays else np.float32(0)
             out[i : i + block] = np.where(e > 0, e, negative)
         return out

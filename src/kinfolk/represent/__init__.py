@@ -3,7 +3,6 @@
 from kinfolk.represent.config import Progress, RepresentConfig
 from kinfolk.represent.embed import embed
 from kinfolk.represent.encoder import EncoderConfig, UserEncoder
-from kinfolk.represent.extend import extend_items
 from kinfolk.represent.features import UserFeatures
 from kinfolk.represent.represented import Represented
 from kinfolk.represent.samples import Samples, positives
@@ -18,7 +17,6 @@ __all__ = [
     "UserEncoder",
     "UserFeatures",
     "embed",
-    "extend_items",
     "positives",
     "train_represent",
 ]

@@ -49,7 +49,6 @@ def draw(
     negatives: int,
     shared: int | None = None,
     logq: bool = False,
-    by_rank: NDArray[np.int32] | None = None,
 ) -> Contrast:
     """Draw the negatives of a batch.
 
@@ -60,7 +59,6 @@ def draw(
         negatives: K, drawn for each positive with replacement.
         shared: S distinct negatives for the whole batch instead.
         logq: give the corrections.
-        by_rank: int32[D], row of the item table of every rank; None: row = rank.
 
     Raises:
         OptionError: fewer than S items.
@@ -71,8 +69,6 @@ def draw(
     else:
         negative, tries = ranks.sample_unique(shared, rng)
         logs = (ranks.log_expected_unique(rank, tries), ranks.log_expected_unique(negative, tries)) if logq else None
-    if by_rank is not None:
-        rank, negative = by_rank[rank], by_rank[negative]
     corrections = (None, None) if logs is None else (torch.from_numpy(logs[0]), torch.from_numpy(logs[1]))
     return Contrast(torch.from_numpy(rank), torch.from_numpy(negative), *corrections)
 

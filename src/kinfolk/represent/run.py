@@ -42,8 +42,6 @@ class Run:
         features: of the model.
         samples: positives whose items the features know; the last in time are held out as `config` says.
         config: how to train.
-        by_rank: int32[D], place in `features.item_ids` of every popularity rank of the negatives; None where these are
-            the same.
     """
 
     def __init__(
@@ -52,7 +50,6 @@ class Run:
         features: UserFeatures,
         samples: Samples,
         config: RepresentConfig,
-        by_rank: NDArray[np.int32] | None = None,
     ) -> None:
         self.view, self.features, self.config = view, features, config
         self.device = torch.device(config.device)
@@ -68,8 +65,7 @@ class Run:
             std, m = config.encoder.init_std, config.encoder.embedding_size
             self.items = nn.Parameter((torch.randn(features.n_items, m) * std).to(self.device))
         self.encoder.to(self.device)
-        self.ranks, self.by_rank = LogUniform(features.n_items), by_rank
-        self.rank_of = None if by_rank is None else np.argsort(by_rank).astype(np.int32)
+        self.ranks = LogUniform(features.n_items)
         tables = [] if self.encoder.fields is None else [self.encoder.fields.weight]
         tables += [] if self.items is None else [self.items]
         dense = [p for p in self.encoder.parameters() if all(p is not t for t in tables)]
@@ -189,10 +185,9 @@ class Run:
         c = self.config
         if c.concurrent:
             return concurrent(user, row)
-        rank = row if self.rank_of is None else self.rank_of[row]
         shared = None if c.shared_negatives is None else min(c.shared_negatives, max(self.features.n_items // 2, 1))
         kinds = {"negatives": c.negatives, "shared": shared, "logq": c.logq}
-        return draw(rank, self.ranks, rng, by_rank=self.by_rank, **kinds)  # type: ignore[arg-type]  # mypy joins int, bool
+        return draw(row, self.ranks, rng, **kinds)  # type: ignore[arg-type]  # mypy joins int, bool
 
     def _stalled(self, rows: list[dict[str, float]]) -> bool:
         verdicts = _verdicts(rows)
