@@ -10,6 +10,7 @@ from kinfolk.serve.run import bind
 from kinfolk.serve.supervise import WorkerError, supervise
 from kinfolk.settings import load
 from kinfolk.testing.redis_server import binary, redis_server
+from kinfolk.testing.served import wait_until
 
 PATIENCE_S = 120
 needs_redis = pytest.mark.skipif(binary() is None, reason="no redis-server or valkey-server on the path")
@@ -51,6 +52,17 @@ def test_two_workers_are_one_server(start, ask, small_bundle):
         assert ask(f"{url}/v1/users/{users[0]}/candidates?n=50")[1]["total"] == 6
         assert server.stop() == 0
         assert all(is_gone(pid) for pid in workers | {third})
+
+
+@needs_redis
+def test_it_stops_in_order_though_its_store_is_away(start, ask):
+    with redis_server() as redis, start("serve", "bundle", "--no-auth", "--port", "0", "--store", redis.url) as server:
+        url = server.said("listening")["url"]
+        wait_until(lambda: "kinfolk_refresher_leads 1.0" in ask(f"{url}/metrics")[1], "it has a lease to hand over")
+        redis.kill()
+        assert server.stop() == 0
+        assert server.said("the store is away")
+        assert server.said("stopped")
 
 
 @needs_redis

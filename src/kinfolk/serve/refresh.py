@@ -17,7 +17,7 @@ from kinfolk.serve.auth import Guard, check_open
 from kinfolk.serve.context import Context
 from kinfolk.serve.metrics import Metrics
 from kinfolk.serve.routes import health
-from kinfolk.serve.run import bind, ended_early, on_signals, server_of, url_of, warn
+from kinfolk.serve.run import bind, ended_early, on_signals, server_of, stop_engine, url_of, warn
 from kinfolk.serve.watch import Watch
 from kinfolk.settings import Settings, without_password
 
@@ -55,7 +55,7 @@ def refresh_alone(settings: Settings) -> None:
                 server.run(sockets=[sock])
         finally:
             log.info("stopping")
-            engine.stop()
+            stop_engine(engine)
             restore()
     log.info("stopped")
 

@@ -13,18 +13,21 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from fastapi import FastAPI
 
 from kinfolk.errors import KinfolkError, OptionError
-from kinfolk.online.ports import Backend
+from kinfolk.online.ports import Backend, StoreError
 from kinfolk.serve import logs, memory
 from kinfolk.serve.assemble import check_store, load_bundle, make_engine, make_listener, open_bus, open_store
 from kinfolk.serve.auth import check_open
 from kinfolk.serve.context import Context
 from kinfolk.settings import Settings, without_password
+
+if TYPE_CHECKING:
+    from kinfolk.online.engine import Engine
 
 _BACKLOG = 2048
 _TURN = 0.001
@@ -118,9 +121,18 @@ def serve_here(settings: Settings, sock: socket.socket, parent: int | None = Non
             log.info("stopping")
             if listener is not None and not listener.stop(settings.stop_timeout):
                 log.warning("the bus does not answer: its last clicks will be handed out again")
-            engine.stop()
+            stop_engine(engine)
             restore()
     log.info("stopped")
+
+
+def stop_engine(engine: Engine) -> None:
+    """Stop its threads, flush and hand the lease over; where the store is away, the lease runs out by itself."""
+    try:
+        engine.stop()
+    except StoreError:
+        said = "nothing acknowledged is lost; up to a second of counters is, and others wait for the lease to run out"
+        logs.logger().warning("the store is away", said=said)
 
 
 def warn(backend: Backend) -> None:
