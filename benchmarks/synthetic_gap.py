@@ -42,24 +42,27 @@ def concat(chosen: Preset) -> Preset:
     return replace(chosen, represent=replace(chosen.represent, encoder=encoder))
 
 
-def methods(log: Log, protocol: Protocol, config: Config, name: str) -> list[Method]:
+def methods(log: Log, protocol: Protocol, config: Config, name: str, without: list[str]) -> list[Method]:
     chosen, shared = preset(name), Shared()
-    return [
+    every: list[Method] = [
         BayesOracle(truth(config)),
         Ralm(name="ralm", seed=config.seed, preset=chosen, shared=shared),
         Ralm(name="ralm_average", seed=config.seed, preset=chosen, pooling="average", shared=shared),
         Ralm(name="ralm_concat", seed=config.seed, preset=concat(chosen), shared=shared),
         *(registry.make(p, config.seed, window=protocol.window, shared=shared) for p in PEERS),
     ]
+    return [m for m in every if m.name not in without]
 
 
-def one_world(regime: str, seed: int, name: str, candidates: int, users: int, world: int) -> pl.DataFrame:
+def one_world(
+    regime: str, seed: int, name: str, candidates: int, users: int, world: int, without: list[str]
+) -> pl.DataFrame:
     config = Config(seed=seed, regime=regime, n_users=world)
     log = load(config)
     terms = replace(
         defaults("synthetic", log), n=(10, 30, 100), max_candidates=candidates, common=candidates // 2, max_users=users
     )
-    rows = run_new_item(log, terms, methods(log, terms, config, name))
+    rows = run_new_item(log, terms, methods(log, terms, config, name, without))
     return rows.with_columns(regime=pl.lit(regime), seed=pl.lit(seed))
 
 
@@ -97,13 +100,15 @@ def main() -> None:
     p.add_argument("--candidates", type=int, default=40)
     p.add_argument("--users", type=int, default=3000)
     p.add_argument("--world", type=int, default=20_000, help="users of every world")
+    p.add_argument("--without", default="", help="methods to leave out, by name: ralm_concat costs as much as the rest")
     p.add_argument("--json", type=Path, default=None)
     args = p.parse_args()
+    without = args.without.split(",") if args.without else []
     frames: list[pl.DataFrame] = []
     for regime in args.regimes.split(","):
         for seed in range(args.first_seed, args.first_seed + args.seeds):
             began = perf_counter()
-            frames.append(one_world(regime, seed, args.preset, args.candidates, args.users, args.world))
+            frames.append(one_world(regime, seed, args.preset, args.candidates, args.users, args.world, without))
             print(f"{regime} {seed}: {perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
     table = list(summary(pl.concat(frames)))
     print("| regime | method | eAUC | sd | gap closed | least | RALM minus it |\n|---|---|---|---|---|---|---|")

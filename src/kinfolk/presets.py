@@ -49,7 +49,7 @@ PRESETS: dict[str, Preset] = {
     "kinfolk": Preset(
         represent=RepresentConfig(
             encoder=EncoderConfig(dropout=0.2),
-            epochs=8,
+            epochs=24,
             patience=3,
             batch_size=512,
             min_steps=1000,

@@ -130,7 +130,7 @@ class EpisodeConfig:
         validated: episodes in a judgement.
     """
 
-    steps: int = 2500
+    steps: int = 1500
     batch_size: int = 8
     lr: float = 3e-3
     table_lr: float = 5e-3
