@@ -101,15 +101,20 @@ def main() -> None:
     p.add_argument("--users", type=int, default=3000)
     p.add_argument("--world", type=int, default=20_000, help="users of every world")
     p.add_argument("--without", default="", help="methods to leave out, by name: ralm_concat costs as much as the rest")
+    p.add_argument("--rows", type=Path, help="write every row here as parquet, to be summed up with others' by --read")
+    p.add_argument("--read", type=Path, nargs="*", help="sum up rows written before instead of running anything")
     p.add_argument("--json", type=Path, default=None)
     args = p.parse_args()
     without = args.without.split(",") if args.without else []
     frames: list[pl.DataFrame] = []
-    for regime in args.regimes.split(","):
+    for regime in [] if args.read else args.regimes.split(","):
         for seed in range(args.first_seed, args.first_seed + args.seeds):
             began = perf_counter()
             frames.append(one_world(regime, seed, args.preset, args.candidates, args.users, args.world, without))
             print(f"{regime} {seed}: {perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
+            if args.rows is not None:
+                pl.concat(frames).write_parquet(args.rows)
+    frames += [pl.read_parquet(path) for path in args.read or ()]
     table = list(summary(pl.concat(frames)))
     print("| regime | method | eAUC | sd | gap closed | least | RALM minus it |\n|---|---|---|---|---|---|---|")
     for r in sorted(table, key=lambda r: (str(r["regime"]), -float(r["eauc"]))):
