@@ -69,6 +69,7 @@ class ServedProcess:
         """Start it, from the main thread, and wait until it is ready to answer."""
         kept = {k: v for k, v in os.environ.items() if not k.startswith("KINFOLK_")}
         told = {f"KINFOLK_{name.upper()}": str(value) for name, value in self._settings.items()}
+        told["PYTHONFAULTHANDLER"] = "1"  # with SIGABRT it says where it is
         self._starts += 1
         with self.log.open("wb") as out:
             self._process = subprocess.Popen(
@@ -78,7 +79,12 @@ class ServedProcess:
                 stderr=subprocess.STDOUT,
                 env={**kept, **told},
             )
-        wait_until(lambda: self._said() or not self.running, "the server listens")
+        try:
+            wait_until(lambda: self._said() or not self.running, "the server listens")
+        except AssertionError as e:
+            self.signal(signal.SIGABRT)
+            self.wait()
+            raise AssertionError(f"{e}; it was at {self.log.read_text()}") from e
         if not self.running:
             raise AssertionError(f"kinfolk serve ended: {self.log.read_text()}")
         wait_until(self._ready, "the server is ready")
