@@ -358,12 +358,75 @@ def test_seeds_who_get_an_embedding_later_make_a_crowd(backend, space, made, clo
     refresher = made()
     assert refresher.run_once() == 0
     assert backend.seeds.dirty() == {}
-    record = UserRecord(user_key(backend.secret(), "stranger"), "stranger", {}, clock())
-    backend.users.put([record])
-    space.put([record])
+    know(backend, space, clock, "stranger")
     clock.forward(EVERY)
     assert refresher.run_once() == 1
     assert latest(backend, space, "a").seeds_used == 1
+
+
+@pytest.mark.parametrize("where", ["dirty", "candidates", "publish"])
+def test_who_waits_for_an_embedding_still_waits_after_a_round_that_failed(
+    backend, space, made, clock, users, monkeypatch, where
+):
+    click(backend, "a", ["stranger"], clock())
+    refresher = made()
+    assert refresher.run_once() == 0
+    know(backend, space, clock, "stranger")
+    clock.forward(EVERY)
+    click(backend, "b", users[:5], clock())
+    store, name = {
+        "dirty": (backend.seeds, "dirty"),
+        "candidates": (backend.candidates, "get"),
+        "publish": (backend.snapshots, "publish"),
+    }[where]
+    monkeypatch.setattr(store, name, failing)
+    with pytest.raises(StoreError):
+        refresher.run_once()
+    monkeypatch.undo()
+    refresher.run_once()
+    assert latest(backend, space, "a").seeds_used == 1
+    assert latest(backend, space, "b").seeds_used == 5
+
+
+@pytest.mark.parametrize("emptied", [False, True])
+def test_who_takes_over_knows_who_waits_for_an_embedding(backend, space, made, clock, users, emptied):
+    one, two = made("one"), made("two")
+    if emptied:  # the crowd there was is left by its only user
+        click(backend, "a", users[:1], clock())
+        one.run_once()
+        key = user_key(backend.secret(), users[0])
+        backend.users.forget(key, clock())
+        space.remove(np.array([key], np.uint64))
+        clock.forward(EVERY)
+    click(backend, "a", ["stranger"], clock())
+    click(backend, "retired", ["stranger"], clock())
+    backend.candidates.put([Candidate("nobody's", clock())])
+    assert (one.run_once(), two.run_once()) == (int(emptied), 0)
+    assert set(backend.seeds.dirty()) == set()
+    backend.candidates.retire(["retired"], clock())
+    clock.forward(TTL + 1)  # one is gone
+    assert two.run_once() == 0
+    know(backend, space, clock, "stranger")
+    two.release()
+    three = made("three")
+    assert three.run_once() == 1
+    assert latest(backend, space, "a").seeds_used == 1
+    assert latest(backend, space, "retired") is None
+
+
+def test_a_takeover_looks_at_the_crowds_once(backend, space, made, clock, users, monkeypatch):
+    click(backend, "a", users[:5], clock())
+    refresher = made()
+    refresher.run_once()
+    monkeypatch.setattr(backend.candidates, "page", failing)
+    assert pass_by(refresher, clock, EVERY) == 0
+    assert refresher.stats()["rounds"] == 2
+
+
+def know(backend, space, clock, user: str) -> None:
+    record = UserRecord(user_key(backend.secret(), user), user, {}, clock())
+    backend.users.put([record])
+    space.put([record])
 
 
 def test_old_counters_go(backend, made, clock):

@@ -33,6 +33,7 @@ COUNTERS_KEPT_MS = 90 * 24 * 3_600_000
 _HOUR_MS = 3_600_000
 _SLICE = 64  # candidates
 _POINTS = 1 << 15  # seeds of a slice, but for the last candidate's; 16 MB of embeddings where h is 128
+_PAGE = 1000  # candidates looked through at once
 _BARREN = 1024  # candidates without an embedding, at which those that have retired are first looked for
 
 _log = logging.getLogger("kinfolk.online")
@@ -75,7 +76,8 @@ class Refresher:
         self._whole: int | None = None  # the start of the last round that left nothing undone
         self._barren: dict[str, int] = {}  # candidates none of whose seeds has an embedding, and their generation
         self._sweep_at = _BARREN
-        self._users_version = -1
+        self._users_version = -1  # of the users whom the last whole round knew
+        self._surveyed: tuple[int | None, str] | None = None  # the fence and the model `_barren` is complete for
         self._counted = dict.fromkeys(("rounds", "published", "lost", "errors", "duration_ms", "dirty"), 0)
 
     def run_once(self) -> int:
@@ -169,9 +171,12 @@ class Refresher:
         return self._fence is not None
 
     def _round(self, now: int) -> int:
+        users_version = self._backend.users.version()  # before the space, which may know of more, never of less
         space, stores = self._space(), self._backend
         gone = self._purge()
-        dirty = self._waiting() | stores.seeds.dirty()
+        self._survey(space)
+        waiting = self._barren if users_version != self._users_version else {}
+        dirty = waiting | stores.seeds.dirty()
         published, whole = 0, True
         for part in self._slices(space, sorted(dirty.items(), key=lambda item: item[1])):
             published += self._publish(space, part)
@@ -180,7 +185,7 @@ class Refresher:
                 break
         stores.counters.drop_before((now - COUNTERS_KEPT_MS) // _HOUR_MS)
         if whole:
-            self._whole = now
+            self._whole, self._users_version = now, users_version
             if gone and self._note_purged:
                 stores.users.purged(gone, now)
         self._counted["rounds"] += 1
@@ -200,6 +205,7 @@ class Refresher:
                     continue  # no candidate yet; it stays dirty until it is one
                 if candidate.retired_at is not None:
                     stores.seeds.clean(name, generation)
+                    self._barren.pop(name, None)
                     continue
                 seeds = stores.seeds.recent(name, self._settings.max_seeds)
                 crowds.append(Crowd(name, seeds, generation, stores.snapshots.latest(name, space.model)))
@@ -216,37 +222,53 @@ class Refresher:
         made = space.snapshots(crowds, made_at=now, max_sample=s.max_sample, threads=s.threads)
         out: list[Snapshot] = []
         for crowd, snapshot in zip(crowds, made, strict=True):
-            self._barren.pop(crowd.candidate, None)
             if snapshot is not None:
                 out.append(snapshot)
-            else:
-                self._barren[crowd.candidate] = crowd.generation
-                if crowd.warm is not None and crowd.warm.seeds_used:  # nobody of those it shows is left
-                    out.append(_emptied(space, crowd.warm, crowd.seeds, crowd.generation, now))
-        now = self._clock()
-        if not stores.leases.renew(LEASE, self.owner, now, self._lease_ms):
-            raise FenceError("the refresher's lease was lost", "its new holder goes on")
-        self._ask_at = now + self._lease_ms // 3
+            elif crowd.warm is not None and crowd.warm.seeds_used:  # nobody of those it shows is left
+                out.append(_emptied(space, crowd.warm, crowd.seeds, crowd.generation, now))
+        self._renew()
         if out:
             stores.snapshots.publish(out, self._fence)
+        for crowd, snapshot in zip(crowds, made, strict=True):  # only now: what failed is waiting still
+            if snapshot is not None:
+                self._barren.pop(crowd.candidate, None)
+            else:
+                self._barren[crowd.candidate] = crowd.generation
         if self._space() is space:  # else the model was changed, and in its space this is not shown
             for crowd in crowds:
                 stores.seeds.clean(crowd.candidate, crowd.generation)
         self._counted["published"] += len(out)
         return len(out)
 
-    def _waiting(self) -> dict[str, int]:
-        """Candidates without a crowd whose seeds may have got an embedding since."""
-        if len(self._barren) > self._sweep_at:
-            there = zip(self._barren.items(), self._backend.candidates.get(list(self._barren)), strict=True)
+    def _renew(self) -> None:
+        now = self._clock()
+        if not self._backend.leases.renew(LEASE, self.owner, now, self._lease_ms):
+            raise FenceError("the refresher's lease was lost", "its new holder goes on")
+        self._ask_at = now + self._lease_ms // 3
+
+    def _survey(self, space: Space) -> None:
+        """Bring `_barren` in line: who has just got the lease, or a new model, does not know who waits for a crowd.
+
+        The stores hold such candidates as clean, for nothing about their seeds is new; it is users who come later.
+        """
+        stores = self._backend
+        if self._surveyed != (self._fence, space.model):
+            found: dict[str, int] = {}
+            generation = stores.seeds.generation()  # before the seeds are read: what comes later is dirty by itself
+            after = ""
+            while page := stores.candidates.page(after, _PAGE):
+                for candidate in page:
+                    shown = stores.snapshots.latest(candidate.id, space.model)
+                    if (shown is None or not shown.seeds_used) and stores.seeds.count(candidate.id):
+                        found[candidate.id] = generation
+                after = page[-1].id
+                self._renew()
+            self._barren, self._users_version = found, -1
+            self._surveyed = self._fence, space.model
+        elif len(self._barren) > self._sweep_at:
+            there = zip(self._barren.items(), stores.candidates.get(list(self._barren)), strict=True)
             self._barren = dict(item for item, c in there if c is not None and c.retired_at is None)
             self._sweep_at = max(_BARREN, 2 * len(self._barren))
-        version = self._backend.users.version()
-        if version == self._users_version:
-            return {}
-        self._users_version = version
-        again, self._barren = self._barren, {}
-        return again
 
     def _purge(self) -> list[int]:
         """Take forgotten users out of seeds and audiences; their candidates are dirty then. Returns their keys."""
