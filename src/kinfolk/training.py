@@ -17,6 +17,7 @@ from kinfolk.data.vocabulary import rows_of
 from kinfolk.data.windows import Windows
 from kinfolk.errors import BundleError, DataError, KinfolkError
 from kinfolk.lookalike.campaign import Campaign, CampaignConfig, build_campaign
+from kinfolk.lookalike.episodes import Episodes
 from kinfolk.lookalike.episodic import train_episodes
 from kinfolk.lookalike.judge import JUDGED, crowd_auc
 from kinfolk.lookalike.training import train_lookalike
@@ -138,6 +139,8 @@ def train_stages(
     """
     options: _Options = {"seed": seed, "device": device, "work": work, "resume": resume, "on_progress": on_progress}
     windows = split(view, chosen)
+    if chosen.episodes is not None:
+        Episodes(view, chosen.episodes)  # refuses a log that has none, before anything is trained on it
     represented = learned or learn_users(view, chosen, **options)
     told = None if on_progress is None else lambda at: on_progress("look-alike", at)
     files: _Files = {

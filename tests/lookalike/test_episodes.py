@@ -90,9 +90,24 @@ def test_the_same_seed_draws_the_same_episode(view):
 def test_a_log_without_crowds_is_refused(view):
     with pytest.raises(DataError, match="no item has 100005 clickers"):
         Episodes(view, replace(CONFIG, seeds_min=100_000, seeds_max=100_000, positives_min=5))
-    lonely = replace(CONFIG, window=1e-3)
-    with pytest.raises(DataError, match="after 200 tries"):
-        Episodes(view, lonely).draw(np.random.default_rng(0))
+    with pytest.raises(DataError, match=r"no item has 2 clickers within 0 s of its first 3"):
+        Episodes(view, replace(CONFIG, window=1e-3))
+
+
+def test_a_draw_never_gives_up_where_a_question_can_be_asked(view, clicks_of):
+    """Of an item whose clickers are far between, only the few moments that have an answer are drawn."""
+    config = replace(CONFIG, window_share=0.02)
+    every = Episodes(view, config)
+    rare = min(every.item.tolist(), key=lambda i: len(clicks_of[i]))
+    only = Episodes(view, config, np.array([rare]))
+    rng = np.random.default_rng(3)
+    assert {only.draw(rng).item for _ in range(50)} == {rare}
+
+
+def test_a_moment_far_after_the_last_event_changes_nothing(small_log):
+    late = [Episodes(small_log.view(float(small_log.events.time[-1]) + far), CONFIG) for far in (1.0, 1e9)]
+    one, two = ([e.draw(np.random.default_rng(s)) for s in range(20)] for e in late)
+    assert [e.now for e in one] == [e.now for e in two]
 
 
 def test_senseless_choices_are_refused():

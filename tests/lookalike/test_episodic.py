@@ -86,8 +86,29 @@ def test_two_runs_are_equal_and_so_is_one_that_was_killed(view, learned, tmp_pat
     rest = train_episodes(learned, view, MODEL, EPISODES, seed=3, checkpoint=killed, resume=True)
     assert rest[2] == one[2]
     assert same(rest[0].encoder.state_dict(), one[0].encoder.state_dict())
-    with pytest.raises(BundleError, match="another run"):
+    with pytest.raises(BundleError, match=r"another run \(seed differ\)"):
         train_episodes(learned, view, MODEL, EPISODES, seed=4, checkpoint=killed, resume=True)
+    other = view.log.view(view.now, view.pairs.item[:1])
+    with pytest.raises(BundleError, match=r"another run \(removed differ\)"):
+        train_episodes(learned, other, MODEL, EPISODES, seed=3, checkpoint=killed, resume=True)
+
+
+def test_what_comes_at_or_after_its_moment_changes_no_score_of_an_episode(view, learned):
+    run = episodic._Run(learned, view, MODEL, EPISODES, 0, "cpu")
+    run.encoder.eval(), run.model.eval()
+    log, rng = view.log, np.random.default_rng(4)
+    for seed in range(10):
+        e = run.train_on.draw(np.random.default_rng(seed))
+        own, others = run.scores([e], 0)[0]
+        after = log.events.time >= e.now
+        assert after.any()
+        item = np.where(after, rng.integers(0, log.n_items, len(after)), log.events.item).astype(np.int32)
+        context = {k: np.where(after, 0, v).astype(np.int32) for k, v in log.events.context.items()}
+        run.view = replace(log, events=replace(log.events, item=item, context=context)).view(view.now)
+        again = run.scores([e], 0)[0]
+        run.view = view
+        assert torch.equal(own, again[0])
+        assert torch.equal(others, again[1])
 
 
 def test_progress_is_told(view, learned):

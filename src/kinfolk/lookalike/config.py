@@ -9,7 +9,7 @@ from kinfolk.errors import OptionError
 
 @dataclass(frozen=True)
 class LookalikeConfig:
-    """Shape and choices of the stage 2 model; the defaults are the `kinfolk` preset.
+    """Shape and choices of the stage 2 model; what the presets choose is in `kinfolk.presets`.
 
     Args:
         m: width of universal user embeddings x_u.
@@ -65,7 +65,7 @@ class LookalikeConfig:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How stage 2 is trained; the defaults are the `kinfolk` preset.
+    """How stage 2 is trained on samples of three windows.
 
     Args:
         epochs: at most; early stopping may end before.
@@ -150,19 +150,13 @@ class EpisodeConfig:
     validated: int = 160
 
     def __post_init__(self) -> None:
-        for name in (
-            "steps",
-            "batch_size",
-            "seeds_min",
-            "seeds_kept",
-            "positives_min",
-            "positives",
-            "negatives",
-            "round",
-        ):
+        counts = ("batch_size", "seeds_min", "seeds_kept", "positives_min", "positives", "negatives", "validated")
+        for name in ("steps", "round", *counts):
             if getattr(self, name) < 1:
                 raise OptionError(f"{name} is {getattr(self, name)}", "give it a value of at least 1")
         if self.seeds_max < self.seeds_min:
             raise OptionError(f"seeds_max {self.seeds_max} is below seeds_min {self.seeds_min}", "give a larger one")
-        if not 0 < self.cooling <= 1 or not 0 <= self.validation < 1:
-            raise OptionError("cooling and validation are shares", "use values between 0 and 1")
+        if not 0 < self.cooling <= 1 or not 0 <= self.validation < 1 or not 0 <= self.from_birth <= 1:
+            raise OptionError("cooling, validation and from_birth are shares", "use values between 0 and 1")
+        if not self.window > 0 or not 0 < self.window_share <= 1:
+            raise OptionError(f"a window of {self.window} s, a share of {self.window_share}", "use positive values")

@@ -44,7 +44,7 @@ class Episodes:
         items: int[any], rows of the only items to draw; None: all.
 
     Raises:
-        DataError: no item has enough clickers.
+        DataError: no item has enough clickers, or none who come close enough together.
     """
 
     def __init__(self, view: View, config: EpisodeConfig, items: NDArray[np.integer] | None = None) -> None:
@@ -62,9 +62,19 @@ class Episodes:
                 f"{view.now:.0f}; the most clicked has {int(count.max(initial=0))}",
                 "train on a longer log",
             )
-        self.item, self._start, self._count = item[enough], start[enough], count[enough]
-        begin, self._end = float(pairs.time[0]), view.now
-        self.window = min(config.window, config.window_share * (float(pairs.time[-1]) - begin))
+        begin, self._end = float(pairs.time[0]), min(view.now, float(pairs.time[-1]))
+        self.window = min(config.window, config.window_share * (self._end - begin))
+        start, count = start[enough], count[enough]
+        moments = [self._moments(int(s), int(s + c)) for s, c in zip(start, count, strict=True)]
+        asked = np.array([len(m) > 0 for m in moments])
+        if not asked.any():
+            raise DataError(
+                f"{view.log.name}: no item has {config.positives_min} clickers within {self.window:.0f} s of its first "
+                f"{config.seeds_min}",
+                "train on a longer log, or a denser one",
+            )
+        self.item, self._start, self._count = item[enough][asked], start[asked], count[asked]
+        self._answered = [m for m in moments if len(m)]
         # an item that was there from the first moment was not born then
         self._born = self._time[self._start] > begin + 0.05 * (self._end - begin)
         weight = np.log(self._count / config.seeds_min)
@@ -77,42 +87,48 @@ class Episodes:
         """An episode: items by the logarithm of their clickers, n log-uniform.
 
         Raises:
-            DataError: none was found in many tries.
+            DataError: in many tries nobody was on line who had not clicked.
         """
         for _ in range(_TRIES):
-            found = self._try(rng)
+            found = self._ask(rng)
             if found is not None:
                 return found
         raise DataError(
-            f"after {_TRIES} tries no item was found that {self.config.positives_min} users click within "
-            f"{self.window:.0f} s of its first {self.config.seeds_min} clickers",
-            "train on a longer log, or a denser one",
+            "everybody who is on line after an item's first clickers clicks it too: there is nobody to tell them from",
+            "train on a log with more users, or with more than one kind of item",
         )
 
-    def _try(self, rng: np.random.Generator) -> Episode | None:
+    def _moments(self, start: int, end: int) -> NDArray[np.int64]:
+        """Clicks of an item (0 is its first) at which one can ask: enough come after it, in time that was watched."""
+        c, times = self.config, self._time[start:end]
+        until = np.searchsorted(times, times + self.window, side="right")
+        later = until - np.searchsorted(times, times, side="right")
+        watched = self._end - times >= self.window / 4
+        at = np.arange(end - start)
+        return np.flatnonzero((later >= c.positives_min) & watched & (at >= c.seeds_min - 1))
+
+    def _ask(self, rng: np.random.Generator) -> Episode | None:
         c = self.config
         i = min(int(np.searchsorted(self._weight, rng.random(), side="right")), len(self.item) - 1)
         row = slice(self._start[i], self._start[i] + self._count[i])
-        users, times = self._user[row], self._time[row]
-        first = 0
-        if not (self._born[i] and rng.random() < c.from_birth):
-            first = int(rng.integers(0, len(users) - c.seeds_min - c.positives_min + 1))
-        room = min(c.seeds_max, len(users) - first - c.positives_min)
-        n = round(np.exp(rng.uniform(np.log(c.seeds_min), np.log(room))))
-        now = float(times[first + n - 1])
+        users, times, moments = self._user[row], self._time[row], self._answered[i]
+        last, first = int(rng.choice(moments)), -1
+        if self._born[i] and rng.random() < c.from_birth:
+            n = _log_uniform(rng, c.seeds_min, min(c.seeds_max, int(moments[-1]) + 1))
+            last, first = int(moments[np.abs(moments - (n - 1)).argmin()]), 0
+        if first < 0 or last >= c.seeds_max:
+            first = last + 1 - _log_uniform(rng, c.seeds_min, min(c.seeds_max, last + 1))
+        now = float(times[last])
         until = min(now + self.window, self._end)
         after, end = np.searchsorted(times, [now, until], side="right")
         low, high = np.searchsorted(self._online_time, [now, until], side="right")
-        if until - now < self.window / 4 or end - after < c.positives_min or high == low:
-            return None
         others = self._others(rng, int(low), int(high), users[:end])
         if len(others) == 0:
             return None
-        seeds = users[first : first + n]
         return Episode(
             int(self.item[i]),
             now,
-            rng.permutation(seeds)[: c.seeds_kept],
+            rng.permutation(users[first : last + 1])[: c.seeds_kept],
             rng.permutation(users[after:end])[: c.positives],
             others,
         )
@@ -124,3 +140,7 @@ class Episodes:
         there = np.unique(self._online[rng.integers(low, high, 40 * wanted)])
         drawn = np.stack([by_event, rng.choice(there, wanted)], axis=1).ravel()
         return drawn[~np.isin(drawn, clickers)][:wanted]
+
+
+def _log_uniform(rng: np.random.Generator, low: int, high: int) -> int:
+    return int(np.rint(np.exp(rng.uniform(np.log(low), np.log(max(low, high))))))

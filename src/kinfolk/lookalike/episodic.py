@@ -10,6 +10,7 @@ NeurIPS 2017, with RALM's crowds in place of prototypes.
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -28,7 +29,14 @@ from kinfolk.lookalike.clusters_many import kmeans_many
 from kinfolk.lookalike.config import EpisodeConfig, LookalikeConfig
 from kinfolk.lookalike.episodes import Episode, Episodes
 from kinfolk.lookalike.model import LookalikeModel
-from kinfolk.nn.checkpoint import load_checkpoint, optimiser_tensors, restore_optimiser, save_checkpoint
+from kinfolk.nn.checkpoint import (
+    load_checkpoint,
+    optimiser_tensors,
+    restore_optimiser,
+    save_checkpoint,
+    under,
+    write_rows,
+)
 from kinfolk.nn.row_adam import RowAdam
 from kinfolk.represent.embed import embed
 from kinfolk.represent.represented import Represented
@@ -64,7 +72,7 @@ def train_episodes(
 
     Returns:
         stage 1 and stage 2 after the last step, and a row a round: loss of training, and validation_auc, the mean AUC
-        over episodes of items that were held out.
+        over episodes of items that were held out here (stage 1 has met them: it shows progress, no more).
 
     Raises:
         DataError: no item has enough clickers.
@@ -77,8 +85,7 @@ def train_episodes(
         while len(rows) * config.round < config.steps:
             rows.append(run.round(len(rows), on_progress))
             if metrics_path is not None:
-                with metrics_path.open("a", encoding="utf-8") as f:
-                    f.write(json.dumps({"stage": "lookalike", **rows[-1]}) + "\n")
+                write_rows(metrics_path, rows, stage="lookalike")
             if file is not None:
                 run.save(file, rows)
     encoder = run.encoder.cpu().eval()
@@ -96,7 +103,7 @@ class _Run:
         device: str,
     ) -> None:
         self.view, self.config, self.seed, self.device = view, config, seed, torch.device(device)
-        self.features = learned.features
+        self.features, self.learned = learned.features, _digest(learned)
         self.encoder = copy.deepcopy(learned.encoder).to(self.device).requires_grad_(True)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -199,12 +206,15 @@ class _Run:
             return []
         tensors, meta = found
         if meta.get("run") != self._identity():
+            now, then = self._identity(), meta.get("run", {})
+            changed = sorted(k for k in {*now, *then} if now.get(k) != then.get(k))
             raise BundleError(
-                f"{path}: the checkpoint is of another run", "train with the same data and options, or without --resume"
+                f"{path}: the checkpoint is of another run ({', '.join(changed)} differ)",
+                "train with the same data and options, or without --resume",
             )
-        self.encoder.load_state_dict(_under(tensors, "encoder."))
-        self.model.load_state_dict(_under(tensors, "model."))
-        self.row_adam.load_state(_under(tensors, "row_adam."))
+        self.encoder.load_state_dict(under(tensors, "encoder."))
+        self.model.load_state_dict(under(tensors, "model."))
+        self.row_adam.load_state(under(tensors, "row_adam."))
         restore_optimiser(self.adam, tensors)
         rows: list[dict[str, float]] = meta["rows"]
         return rows
@@ -218,15 +228,19 @@ class _Run:
         return embed(learned, self.view, np.sort(some))
 
     def _identity(self) -> dict[str, object]:
-        data = {"log": self.view.log.name, "now": self.view.now, "seed": self.seed}
-        found: dict[str, object] = json.loads(
-            json.dumps({**data, "episodes": asdict(self.config), "model": asdict(self.model.config)})
-        )
+        data = {"log": self.view.log.name, "now": self.view.now, "removed": self.view.removed.tolist()}
+        chosen = {"seed": self.seed, "episodes": asdict(self.config), "model": asdict(self.model.config)}
+        found: dict[str, object] = json.loads(json.dumps({**data, **chosen, "learned": self.learned}))
         return found
 
 
-def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+def _digest(learned: Represented) -> str:
+    """Which stage 1 this is."""
+    found = hashlib.sha256()
+    for name, tensor in learned.encoder.state_dict().items():
+        found.update(name.encode())
+        found.update(tensor.detach().cpu().numpy().tobytes())
+    return found.hexdigest()
 
 
 def _users(episode: Episode) -> NDArray[np.int32]:

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 
 from kinfolk.lookalike.attention import GlobalAttention, LocalAttention, masked_softmax
 from kinfolk.lookalike.config import LookalikeConfig
-
-EPSILON = 1e-6
+from kinfolk.lookalike.weights import EPSILON
 
 
 class LookalikeModel(nn.Module):

@@ -6,7 +6,6 @@ step, with gradient, so that both towers teach the shared transform.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -23,7 +22,7 @@ from kinfolk.lookalike.campaign import Campaign
 from kinfolk.lookalike.clustered import ClusteredSeeds, cluster_seeds
 from kinfolk.lookalike.config import LookalikeConfig, TrainingConfig
 from kinfolk.lookalike.model import LookalikeModel
-from kinfolk.nn.checkpoint import Checkpoint
+from kinfolk.nn.checkpoint import Checkpoint, write_rows
 
 Progress = Callable[[dict[str, float]], None]
 
@@ -55,6 +54,8 @@ def train_lookalike(
     """
     torch.manual_seed(seed)
     model = LookalikeModel(replace(model_config, m=campaign.seeds.shape[1])).to(device)
+    if model.config.start == "average":
+        model.centre(torch.from_numpy(campaign.targets).to(device))
     learned = [p for p in model.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(learned, lr=config.lr, weight_decay=config.weight_decay)
     fit_rows, held_rows = _split(campaign, config, seed)
@@ -89,8 +90,7 @@ def train_lookalike(
         row |= evaluate_lookalike(model, campaign, held_rows, config, seed=seed, device=device)
         rows.append(row)
         if metrics_path:
-            with metrics_path.open("a", encoding="utf-8") as f:
-                f.write(json.dumps({"stage": "lookalike", **row}) + "\n")
+            write_rows(metrics_path, rows, stage="lookalike")
         if best is None or row["validation_auc"] > best[0]:
             best = (row["validation_auc"], {k: v.detach().clone() for k, v in model.state_dict().items()})
         epoch += 1

@@ -22,8 +22,8 @@ from kinfolk.lookalike.index import Index
 if TYPE_CHECKING:
     from kinfolk.lookalike.model import LookalikeModel
 
-UNIT_EPSILON = 1e-6
-"""Keeps a zero vector zero where vectors are scaled to length one, as in `LookalikeModel`."""
+EPSILON = 1e-6
+"""Keeps a zero vector zero where vectors are scaled to length one."""
 
 _NAMES = {
     "layer.weight": "layer_weight",
@@ -99,7 +99,7 @@ class Weights:
         for i in range(0, len(x), block):
             part = x[i : i + block]
             if self.config.unit_input:
-                part = part / np.sqrt((part * part).sum(1, keepdims=True) + np.float32(UNIT_EPSILON**2))
+                part = part / np.sqrt((part * part).sum(1, keepdims=True) + np.float32(EPSILON**2))
             e = part @ self.arrays["layer_weight"].T + self.arrays["layer_bias"]
             negative = self.arrays["slope"] * e if "slope" in self.arrays else np.float32(0)
             out[i : i + block] = np.where(e > 0, e, negative)

@@ -58,6 +58,19 @@ def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tenso
     optimiser.load_state_dict({"state": state, "param_groups": full["param_groups"]})
 
 
+def under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names start with `prefix`, without it."""
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def write_rows(path: Path, rows: list[dict[str, float]], **said: str) -> None:
+    """Metrics so far as JSON lines, whole or not at all: a run that goes on repeats none. `said` is on every line."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(path.name + ".part")
+    aside.write_text("".join(json.dumps({**said, **row}) + "\n" for row in rows), encoding="utf-8")
+    os.replace(aside, path)
+
+
 class Checkpoint:
     """State of a training run after an epoch: model, optimiser, best weights so far, rows of metrics.
 

@@ -7,7 +7,6 @@ the uninterrupted one would have, bit for bit on a CPU with the same number of t
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -21,7 +20,14 @@ from torch import Tensor, nn
 
 from kinfolk.data.log import View
 from kinfolk.errors import BundleError, OptionError
-from kinfolk.nn.checkpoint import load_checkpoint, optimiser_tensors, restore_optimiser, save_checkpoint
+from kinfolk.nn.checkpoint import (
+    load_checkpoint,
+    optimiser_tensors,
+    restore_optimiser,
+    save_checkpoint,
+    under,
+    write_rows,
+)
 from kinfolk.nn.row_adam import RowAdam
 from kinfolk.represent.concurrent import blocks_in_time, concurrent
 from kinfolk.represent.config import Progress, RepresentConfig
@@ -118,7 +124,7 @@ class Run:
             if checkpoint is not None:
                 self._save(checkpoint, rows, best)
             if metrics_path is not None:
-                _write(metrics_path, "".join(json.dumps(row) + "\n" for row in rows))
+                write_rows(metrics_path, rows)
         if best is not None:
             self._load_weights(best)
         return rows
@@ -207,7 +213,12 @@ class Run:
     def _identity(self) -> dict[str, Any]:
         """What must be the same for a run to go on."""
         config = {**asdict(self.config), "epochs": None, "device": None}
-        data = {"log": self.view.log.name, "now": self.view.now, "samples": len(self.train) + len(self.held_out)}
+        data = {
+            "log": self.view.log.name,
+            "now": self.view.now,
+            "removed": self.view.removed.tolist(),
+            "samples": len(self.train) + len(self.held_out),
+        }
         run: dict[str, Any] = json.loads(json.dumps({**config, **data, "sizes": self.features.sizes}))
         return run
 
@@ -230,10 +241,10 @@ class Run:
                 f"{path}: the checkpoint is of another run ({', '.join(changed)} differ)",
                 "train with the same data and options, or without --resume",
             )
-        self._load_weights(_under(tensors, "weights."))
-        self.row_adam.load_state(_under(tensors, "row_adam."))
+        self._load_weights(under(tensors, "weights."))
+        self.row_adam.load_state(under(tensors, "row_adam."))
         restore_optimiser(self.adam, tensors)
-        best = {k: v.to(self.device) for k, v in _under(tensors, "best.").items()}
+        best = {k: v.to(self.device) for k, v in under(tensors, "best.").items()}
         return meta["rows"], best or None
 
 
@@ -242,14 +253,3 @@ def _verdicts(rows: list[dict[str, float]]) -> list[float]:
     if rows and "validation_auc" in rows[0]:
         return [row["validation_auc"] for row in rows]
     return [-row["validation_loss"] for row in rows if "validation_loss" in row]
-
-
-def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(path.name + ".part")
-    aside.write_text(text, encoding="utf-8")
-    os.replace(aside, path)
