@@ -15,6 +15,7 @@ from kinfolk.lookalike.score import score_users
 from kinfolk.lookalike.weights import Snapshot as Crowds
 from kinfolk.online.answers import ConflictError, NotFoundError
 from kinfolk.online.clicks import user_key
+from kinfolk.online.ports import Candidate
 from kinfolk.testing.served import wait_until
 
 MINUTE = 60_000
@@ -311,6 +312,51 @@ def test_what_expires_leaves_the_stores_though_nobody_asks(make, backend, users,
     clock.forward(MINUTE)
     assert engine.get_candidate("later").retired_at == clock()
     assert engine.stats()["expired"] == 2
+
+
+def test_more_time_given_in_the_last_moment_counts(make, backend, users, clock, monkeypatch):
+    """Another process's PUT arrives after this one has read what is due, and before it retires it."""
+    engine = make()
+    for name in ("a", "b"):
+        engine.put_candidate(name, {}, clock() + MINUTE)
+        engine.post_seeds(name, users[:5])
+    due = engine._d.roster.due
+    more, asked = Candidate("a", clock(), clock() + 9 * MINUTE), []
+
+    def then_more(now):  # asked first whether anything is due, and again after the roster has caught up
+        found = due(now)
+        asked.append(now)
+        if len(asked) == 2:
+            backend.candidates.put([more])
+        return found
+
+    clock.forward(MINUTE)
+    monkeypatch.setattr(engine._d.roster, "due", then_more)
+    engine.feed(users[9], 5)
+    monkeypatch.undo()
+    assert [s.candidate for s in engine.feed(users[9], 5).items] == ["a"]
+    assert backend.candidates.get(["a"]) == [more]
+    assert (backend.seeds.count("a"), backend.seeds.count("b")) == (5, 0)
+    assert engine.stats()["expired"] == 1
+
+
+def test_of_two_processes_that_expire_a_candidate_one_counts_it(make, users, clock, monkeypatch):
+    engine, other = make(), make()
+    engine.put_candidate("a", {}, clock() + MINUTE)
+    due, asked = engine._d.roster.due, []
+
+    def the_other_first(now):
+        found = due(now)
+        asked.append(now)
+        if len(asked) == 2:
+            other.feed(users[9], 5)
+        return found
+
+    other.feed(users[9], 5)
+    clock.forward(MINUTE)
+    monkeypatch.setattr(engine._d.roster, "due", the_other_first)
+    engine.feed(users[9], 5)
+    assert (engine.stats()["expired"], other.stats()["expired"]) == (0, 1)
 
 
 def test_listing_is_paged(crowded):

@@ -79,19 +79,22 @@ class Deployment:
         if not candidates:
             return self.roster.version
         version = self.backend.candidates.retire(candidates, now)
-        for candidate in candidates:
-            self.backend.snapshots.retire(candidate)
-            self.backend.seeds.drop(candidate)
-        self.roster.catch_up()
+        self._clear(candidates)
         return version
 
     def _expire(self, now: int) -> None:
         """Retire the candidates whose time has come, but for those that another process has given more of it."""
         with self._retiring:
             self.roster.catch_up()
-            due = self.roster.due(now)
-            self.retire(due, now)
-            self.expired += len(due)
+            expired = self.backend.candidates.expire(self.roster.due(now), now)
+            self._clear(expired)
+            self.expired += len(expired)
+
+    def _clear(self, retired: Sequence[str]) -> None:
+        for candidate in retired:
+            self.backend.snapshots.retire(candidate)
+            self.backend.seeds.drop(candidate)
+        self.roster.catch_up()
 
     def key(self, user: str) -> int:
         """The key of an outside user id."""

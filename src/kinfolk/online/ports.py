@@ -153,6 +153,10 @@ class CandidateStore(Protocol):
     def retire(self, ids: Sequence[str], now: int) -> int:
         """Mark as retired; returns `version` after it."""
 
+    def expire(self, ids: Sequence[str], now: int) -> list[str]:
+        """Mark as retired those that live and whose `expires_at` is `now` or before, and return them: what another
+        process has given more time, or has retired, is not among them."""
+
     def version(self) -> int:
         """Rises with every change, cheap."""
 

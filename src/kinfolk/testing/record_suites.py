@@ -43,6 +43,30 @@ class CandidateStoreSuite:
                 after = page[-1].id
             assert found == want
 
+    def test_only_what_is_due_expires(self, harness: Harness) -> None:
+        """Each is told to one who asks; what was given more time, or none, goes on."""
+        backend = harness.open(StoreOptions())
+        store = backend.candidates
+        due = [Candidate(f"due {i} é", NOW, NOW + i, None, {"expires_at": NOW + 99}) for i in range(3)]
+        later, never = Candidate("later", NOW, NOW + 3, None, {"expires_at": 1}), Candidate("never", NOW)
+        gone = Candidate("gone", NOW, NOW + 1, NOW)
+        store.put([*due, later, never, gone])
+        _, seen = store.since(0)
+        names = [*(c.id for c in due), "later", "never", "gone", "nobody"]
+        assert sorted(store.expire(names, NOW + 2)) == [c.id for c in due]
+        changed, version = store.since(seen)
+        assert {c.id: c.retired_at for c in changed} == {c.id: NOW + 2 for c in due}
+        assert version > seen
+        assert store.expire(names, NOW + 2) == []
+        assert store.expire([], NOW + 2) == []
+        assert store.version() == version
+        store.put([Candidate("later", NOW, NOW + 9)])
+        assert store.expire(["later"], NOW + 3) == []
+        backend = harness.reopen(backend)
+        assert backend.candidates.get(["later", "never", "gone"]) == [Candidate("later", NOW, NOW + 9), never, gone]
+        assert [c.id for c in backend.candidates.page("", 9)] == ["later", "never"]
+        backend.close()
+
     def test_candidates_since_a_version(self, harness: Harness) -> None:
         """From 0 only the living; later the retired, too."""
         backend = harness.open(StoreOptions())

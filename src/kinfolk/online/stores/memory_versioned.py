@@ -40,6 +40,14 @@ class MemoryCandidates:
             live = [c for c in self.get(ids) if c is not None and c.retired_at is None]
             return self.put([replace(c, retired_at=now) for c in live])
 
+    def expire(self, ids: Sequence[str], now: int) -> list[str]:
+        """As the port says."""
+        with self._lock:
+            due = [c.id for c in self.get(ids) if c is not None and c.expires_at is not None and c.expires_at <= now]
+            due = [id for id in due if self._all[id][1].retired_at is None]
+            self.retire(due, now)
+            return due
+
     def version(self) -> int:
         """As the port says."""
         return self._version

@@ -46,6 +46,26 @@ end
 return version
 """)
 
+# ARGV: ms, ids. A row begins as `_encode` writes it.
+_EXPIRE = Script("""
+local found = {}
+for i = 2, #ARGV do
+  local row = redis.call('HGET', KEYS[1], ARGV[i])
+  local at = row and string.match(row, '^{"created_at":%-?%d+,"expires_at":(%-?%d+),')
+  if at and tonumber(at) <= tonumber(ARGV[1]) and redis.call('ZREM', KEYS[4], ARGV[i]) == 1 then
+    found[#found + 1] = ARGV[i]
+  end
+end
+if #found > 0 then
+  local version = redis.call('INCR', KEYS[6])
+  for _, id in ipairs(found) do
+    redis.call('HSET', KEYS[2], id, ARGV[1])
+    redis.call('ZADD', KEYS[5], version, id)
+  end
+end
+return found
+""")
+
 _READ = """
 local function read(ids)
   local out = {}
@@ -100,6 +120,13 @@ class RedisCandidates:
     def retire(self, ids: Sequence[str], now: int) -> int:
         """See the port. Ids that are unknown, or retired before, stay as they are."""
         return int(self._connection.run(_RETIRE, _KEYS, now, *ids))
+
+    def expire(self, ids: Sequence[str], now: int) -> list[str]:
+        """See the port."""
+        found: list[str] = []
+        for i in range(0, len(ids), _PAGE):
+            found += [id.decode() for id in self._connection.run(_EXPIRE, _KEYS, now, *ids[i : i + _PAGE])]
+        return found
 
     def version(self) -> int:
         """See the port."""

@@ -68,6 +68,24 @@ class SqliteCandidates:
 
         return self._db.write(write) if ids else self.version()
 
+    def expire(self, ids: Sequence[str], now: int) -> list[str]:
+        """See the port; looked at and marked in one transaction."""
+
+        def write(transaction: Transaction) -> list[str]:
+            due = "id = ? AND retired_at IS NULL AND expires_at <= ?"
+            found = [
+                id for id in ids if transaction.execute(f"SELECT 1 FROM candidates WHERE {due}", (id, now)).fetchone()
+            ]
+            if found:
+                version = transaction.rise("candidates")
+                transaction.executemany(
+                    "UPDATE candidates SET retired_at = ?, version = ? WHERE id = ?",
+                    [(now, version, id) for id in found],
+                )
+            return found
+
+        return self._db.write(write) if ids else []
+
     def version(self) -> int:
         """Read from memory."""
         return self._db.number("candidates")
