@@ -18,11 +18,17 @@ def test_what_was_there_comes_back(run, store, tmp_path):
     assert run("backup", "--store", store, "--out", copy).code == 0
     assert copy.stat().st_mode & 0o77 == 0, "it holds a secret"
     assert run("keys", "create", "--name", "after", "--role", "admin", "--store", store).code == 0
-    ended = run("restore", copy, "--store", store)
+    run("restore", copy, "--store", store).refused("--overwrite", "k.db.bak")
+    assert "after" in run("keys", "list", "--store", store).out
+    ended = run("restore", copy, "--store", store, "--overwrite")
     assert ended.code == 0, ended
     listed = run("keys", "list", "--store", store).out
     assert "before" in listed
     assert "after" not in listed
+    assert "after" in run("keys", "list", "--store", f"{store}.bak").out, "what was replaced is kept"
+    assert (tmp_path / "k.db.bak").stat().st_mode & 0o77 == 0
+    (tmp_path / "k.db").unlink()
+    assert run("restore", copy, "--store", store).code == 0, "where there is none, nobody is asked"
 
 
 def test_a_copy_is_never_replaced(run, store, tmp_path):
@@ -33,7 +39,8 @@ def test_a_copy_is_never_replaced(run, store, tmp_path):
 
 def test_what_is_no_backup_leaves_the_store_as_it_was(run, store, tmp_path):
     (tmp_path / "mine").write_text("hello" * 1000)
-    run("restore", tmp_path / "mine", "--store", store).refused()
+    run("restore", tmp_path / "mine", "--store", store, "--overwrite").refused()
+    assert not (tmp_path / "k.db.bak").exists()
     run("restore", tmp_path / "none", "--store", store).refused("no file")
     assert "before" in run("keys", "list", "--store", store).out
 

@@ -114,6 +114,15 @@ def test_help_imports_nothing_heavy():
     assert done.stdout.strip().endswith("HEAVY")
 
 
+def test_an_interrupt_before_anything_has_begun_is_quiet(tmp_path):
+    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "kinfolk.cli", "--help"],
+        capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
 def test_a_real_process_ends_with_the_codes(tmp_path):
     def call(*args):
         code = "import sys; from kinfolk.cli import main; main(sys.argv[1:])"

@@ -14,6 +14,7 @@ from kinfolk.lookalike.audience import expand
 from kinfolk.online.answers import ConflictError, NotFoundError
 from kinfolk.online.audiences import Asked, Crowd, Question, work
 from kinfolk.online.clicks import user_keys
+from kinfolk.testing.served import wait_until
 
 QUICK = hypothesis_settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 CHOICES = [{"size": 30}, {"size": 10**9}, {"percent": 7.5}, {"min_score": 0.9}, {"reach": "broad"}]
@@ -213,12 +214,7 @@ def test_what_cannot_be_answered_fails_and_says_why(crowded, users):
 def test_background_threads_work_on_them(engine, users):
     asked = engine.create_audience(Question(seeds=users[:20], size=12, name="spring"))
     engine.start()
-    import threading
-
-    for _ in range(12_000):
-        if engine.audience(asked.id).state == "ready":
-            break
-        threading.Event().wait(0.01)
+    wait_until(lambda: engine.audience(asked.id).state == "ready", "a thread has made it")
     got = engine.audience(asked.id)
     assert (got.state, got.question["name"], got.question["seeds"]) == ("ready", "spring", 20)
 

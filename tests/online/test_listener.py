@@ -1,7 +1,6 @@
 """The thread that takes clicks from a bus: it waits for what is away, loses nothing and is held up by nothing."""
 
 import math
-import threading
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +11,7 @@ from kinfolk.online.bus import Delivery
 from kinfolk.online.listener import Listener
 from kinfolk.online.ports import StoreError
 from kinfolk.testing.counts import examples
+from kinfolk.testing.served import wait_until
 
 
 class Queue:
@@ -177,9 +177,6 @@ def test_the_thread_takes_everything_and_lets_go():
     listener = Listener(queue, writer, limit=7)
     listener.start()
     listener.start()
-    for _ in range(6000):
-        if len(writer.users) == 50:
-            break
-        threading.Event().wait(0.01)
+    wait_until(lambda: len(writer.users) == 50, "everything is taken")
     assert listener.stop(60)
     assert (writer.users, queue.closed, listener.stats()["bus_taking"]) == (people(50), True, 0)

@@ -1,22 +1,13 @@
 """A refresher of its own beside a server that clusters nothing: it says how it is, and warns of its store."""
 
 import signal
-import threading
 
 import pytest
 
 from kinfolk.testing.redis_server import binary, redis_server
+from kinfolk.testing.served import wait_until
 
-PATIENCE_S = 120
 pytestmark = pytest.mark.skipif(binary() is None, reason="no redis-server or valkey-server on the path")
-
-
-def until(holds):
-    for _ in range(10 * PATIENCE_S):
-        if holds():
-            return
-        threading.Event().wait(0.1)
-    raise AssertionError("it does not come")
 
 
 def number(text, name):
@@ -40,7 +31,7 @@ def test_it_gives_its_numbers_its_health_and_its_warnings(start, ask, home, smal
             assert ask(f"{url}/v1/candidates/a/seeds", "POST", {"users": users[:20]})[0] == 200
             clicks = [{"user": u, "candidate": "a"} for u in users[20:]]
             assert ask(f"{url}/v1/clicks", "POST", clicks)[1]["accepted"] == 20
-            until(lambda: ask(f"{url}/v1/candidates/a")[1]["seeds_used"] == 40)
+            wait_until(lambda: ask(f"{url}/v1/candidates/a")[1]["seeds_used"] == 40, "the crowd shows all")
             found = ask(f"{at}/metrics")[1]
             assert number(found, "kinfolk_refresher_leads") == 1
             assert number(found, "kinfolk_store_reachable") == 1

@@ -1,17 +1,24 @@
 """Servers as processes on a free port: they answer, stop gracefully, and refuse what cannot be."""
 
+import http.client
 import json
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 
 from kinfolk.errors import OptionError
-from kinfolk.serve.run import bind, serve, url_of
+from kinfolk.online.ports import StoreError
+from kinfolk.serve.lane import Lane
+from kinfolk.serve.run import bind, ended_early, on_signals, serve, server_of, url_of
 from kinfolk.settings import load
+from kinfolk.testing.served import wait_until
 
 PATIENCE_S = 120
 
@@ -83,6 +90,64 @@ def test_a_signal_while_it_starts(start, ask, home, number):
             assert server.process.wait(PATIENCE_S) in (0, 130)
             server.reader.join(PATIENCE_S)
             assert not any("Traceback" in line for line in server.lines)
+
+
+def test_while_the_store_closes_signals_change_nothing():
+    before = [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)]
+    ended = []
+    with ended_early():
+        last = on_signals(None, lambda: ended.append(True))
+        signal.raise_signal(signal.SIGTERM)
+        assert ended == [True]
+        last()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.raise_signal(number)
+        assert ended == [True]
+    assert [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)] == before
+
+
+def test_a_stop_with_a_full_lane_tells_those_who_wait(request):
+    """The store does not answer; what runs is waited for as long as a stop may take, what waits is refused."""
+    go, begun = threading.Event(), threading.Event()
+
+    def stuck(*_, **__):
+        begun.set()
+        go.wait(PATIENCE_S)
+        raise StoreError("the store is away", "wait")
+
+    made = request.getfixturevalue("serve")(stop_timeout=1)  # `serve` is the function here
+    made.engine.post_clicks = stuck
+    server = server_of(made.app, load({"stop_timeout": 1}))
+    context = made.app.state.context
+    context.writes = Lane("writes", 1, 8)
+    with closing(bind("127.0.0.1", 0)) as sock, ThreadPoolExecutor(8) as clients:
+        running = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
+        running.start()
+        body = json.dumps([{"user": "u", "candidate": "a"}]).encode()
+        answers = [clients.submit(_post, sock.getsockname(), body) for _ in range(8)]
+        try:
+            assert begun.wait(PATIENCE_S)
+            wait_until(lambda: context.writes._under_way == 8, "the lane is full")
+            server.stop()
+            running.join(PATIENCE_S)
+            assert not running.is_alive(), "it has ended though the store has not answered"
+        finally:
+            go.set()
+        said = [answer.result(PATIENCE_S) for answer in answers]
+    assert said.count(503) == 7
+    assert said.count(None) + said.count(500) == 1, "it runs still, and is not acknowledged"
+
+
+def _post(address, body):
+    """The status; None where there is no answer."""
+    connection = http.client.HTTPConnection(*address, timeout=PATIENCE_S)
+    try:
+        connection.request("POST", "/v1/clicks", body, {"content-type": "application/json"})
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
 
 
 def test_keys_are_asked_for(start, ask, home):

@@ -9,8 +9,11 @@ import importlib
 import sys
 from typing import Annotated, Any
 
-import typer
-from typer.core import TyperCommand, TyperGroup
+try:
+    import typer
+    from typer.core import TyperCommand, TyperGroup
+except KeyboardInterrupt:  # it takes some tenths of a second, long enough for a Ctrl-C; nothing has begun yet
+    sys.exit(130)
 
 UsageProblem: type[Any] = typer.BadParameter.__mro__[2]
 """click's ClickException, wherever this version of typer keeps its click."""

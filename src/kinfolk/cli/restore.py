@@ -12,6 +12,9 @@ from kinfolk.cli.serving import Config, Store, settings_of
 
 def restore(
     copy: Annotated[Path, typer.Argument(help="File that `kinfolk backup` wrote.", metavar="FILE")],
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the store that is there; it is kept as .bak.")
+    ] = False,
     store: Store = None,
     config: Config = None,
 ) -> None:
@@ -19,7 +22,7 @@ def restore(
 
     Users who were forgotten since the backup was made stay forgotten.
 
-        kinfolk restore monday.db --store sqlite:///kinfolk.db
+        kinfolk restore monday.db --store sqlite:///kinfolk.db --overwrite
     """
     from kinfolk.serve.assemble import sqlite_only
 
@@ -27,5 +30,5 @@ def restore(
     sqlite_only(settings, "restore", "stop Redis, put its dump and append-only files back, and start it")
     from kinfolk.online.stores.sqlite.backup import restore as run
 
-    run(copy, settings.store)
+    run(copy, settings.store, overwrite=overwrite)
     typer.echo(f"{settings.store}: restored from {copy}", err=True)

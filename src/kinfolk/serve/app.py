@@ -48,7 +48,7 @@ def create_app(engine: Engine, keys: KeyStore, settings: Settings, clock: Callab
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         current_default_thread_limiter().total_tokens = settings.threads
         yield
-        context.close()
+        await context.close()
 
     app = FastAPI(
         title="kinfolk",

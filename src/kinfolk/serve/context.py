@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Lock
@@ -14,6 +15,7 @@ from starlette.concurrency import run_in_threadpool
 
 from kinfolk.errors import OptionError
 from kinfolk.online.ports import Role
+from kinfolk.serve import logs
 from kinfolk.serve.auth import HEADER, Guard
 from kinfolk.serve.lane import Lane, questions_at_once
 from kinfolk.serve.limits import SLASH
@@ -74,10 +76,17 @@ class Context:
             self._was_ready = True
         return self.engine
 
-    def close(self) -> None:
-        """End the lanes' threads, after the calls under way."""
-        self.writes.close()
-        self.questions.close()
+    def refuse(self) -> None:
+        """Refuse the calls that wait in a lane."""
+        self.writes.refuse()
+        self.questions.refuse()
+
+    async def close(self) -> None:
+        """End the lanes' threads: what waits is refused, what runs has `stop_timeout` to end."""
+        seconds = self.settings.stop_timeout
+        done = await asyncio.gather(self.writes.close(seconds), self.questions.close(seconds))
+        if not all(done):
+            logs.logger().warning("some calls do not end", said="they were not acknowledged")
 
     def need(self, role: Role) -> Any:
         """A dependency that lets a request in if its key has the role."""

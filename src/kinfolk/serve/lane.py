@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
@@ -16,6 +17,7 @@ from kinfolk.serve.problems import NotReadyError
 
 P = ParamSpec("P")
 T = TypeVar("T")
+_LOOK_S = 0.01
 
 
 class Lane:
@@ -36,27 +38,45 @@ class Lane:
         """What `work` returns or raises. A caller that goes away does not stop it.
 
         Raises:
-            NotReadyError: too many wait.
+            NotReadyError: too many wait, or the lane was closed before the call began.
         """
         if self._under_way >= self.at_once + self.waiting:
             raise NotReadyError(f"{self.waiting} {self.name} are waiting", "send again in a second, and slower")
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self.at_once, f"kinfolk-{self.name}")
-        future = asyncio.wrap_future(self._pool.submit(work, *args, **kwargs))
+        submitted = self._pool.submit(work, *args, **kwargs)
+        future = asyncio.wrap_future(submitted)
         self._under_way += 1
         future.add_done_callback(self._done)
-        return await asyncio.shield(future)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            if submitted.cancelled():  # by `close`, before it began
+                raise NotReadyError("the server is stopping", "send again in a second") from None
+            raise
 
     def _done(self, future: asyncio.Future[T]) -> None:
         self._under_way -= 1
         if not future.cancelled():
             future.exception()  # looked at: whoever asked may be gone, and asyncio would complain
 
-    def close(self) -> None:
-        """End the threads, after the calls under way. The next call starts new ones."""
+    def refuse(self) -> None:
+        """Refuse the calls that wait; those that run go on. The next call starts new threads."""
         pool, self._pool = self._pool, None
         if pool is not None:
-            pool.shutdown()
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    async def close(self, seconds: float) -> bool:
+        """As `refuse`, and wait for the calls that run.
+
+        Returns:
+            Whether they have ended within so many seconds; else they go on, and nobody waits for them any more.
+        """
+        self.refuse()
+        end = time.monotonic() + seconds
+        while self._under_way and time.monotonic() < end:
+            await asyncio.sleep(_LOOK_S)
+        return not self._under_way
 
 
 def questions_at_once() -> int:

@@ -44,7 +44,7 @@ def refresh_alone(settings: Settings) -> None:
         engine = make_engine(settings, backend, bundle, answers=False)
         app = health_app(engine, backend.keys, settings, system_clock)
         server, done = server_of(app, settings), threading.Event()
-        restore = on_signals(app.state.context, done.set if sock is None else server.stop)
+        last = on_signals(app.state.context, done.set if sock is None else server.stop)
         try:
             engine.start()
             at = {} if sock is None else {"url": url_of(sock)}
@@ -56,7 +56,7 @@ def refresh_alone(settings: Settings) -> None:
         finally:
             log.info("stopping")
             stop_engine(engine)
-            restore()
+            last()
     log.info("stopped")
 
 

@@ -6,6 +6,7 @@ at the same path again, beside the one that is served, as POST /v1/admin/bundle 
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from kinfolk.online.engine import Engine
 
 _BACKLOG = 2048
+_TOLD = 0.8  # of the time that a stop has, after which requests that wait for a thread are refused
 _TURN = 0.001
 """Seconds that a thread may hold the interpreter while others wait: a request meets a clustering thread a few times."""
 
@@ -102,7 +104,7 @@ def serve_here(settings: Settings, sock: socket.socket, parent: int | None = Non
         app = create_app(engine, backend.keys, settings, system_clock)
         listener = make_listener(settings, engine, app.state.context.metrics, number)
         server = server_of(app, settings)
-        restore = on_signals(app.state.context, server.stop)
+        last = on_signals(app.state.context, server.stop)
         if parent is not None:
             threading.Thread(target=_follow, args=(parent, server), name="kinfolk-parent", daemon=True).start()
         try:
@@ -122,7 +124,7 @@ def serve_here(settings: Settings, sock: socket.socket, parent: int | None = Non
             if listener is not None and not listener.stop(settings.stop_timeout):
                 log.warning("the bus does not answer: its last clicks will be handed out again")
             stop_engine(engine)
-            restore()
+            last()  # from here on SIGTERM is ignored: the store closes
     log.info("stopped")
 
 
@@ -144,13 +146,27 @@ def warn(backend: Backend) -> None:
 class Server(uvicorn.Server):
     """Uvicorn's, which does not raise the signal that ended it again: what comes after it must still be done."""
 
+    def __init__(self, config: uvicorn.Config, context: Context) -> None:
+        super().__init__(config)
+        self.context = context
+
     def stop(self) -> None:
         """Finish what is under way; the second time means now."""
         self.force_exit = self.should_exit
         self.should_exit = True
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Uvicorn's, which cuts requests off after `timeout_graceful_shutdown`: shortly before, what waits is refused,
+        so that whoever asked is told."""
+        seconds = _TOLD * (self.config.timeout_graceful_shutdown or 0)
+        told = asyncio.get_running_loop().call_later(seconds, self.context.refuse)
+        try:
+            await super().shutdown(sockets)
+        finally:
+            told.cancel()
+
     def capture_signals(self) -> Any:
-        """Leaves the handlers that `_on_signals` set in place."""
+        """Leaves the handlers that `on_signals` set in place."""
         from contextlib import nullcontext
 
         return nullcontext()
@@ -167,7 +183,8 @@ def server_of(app: FastAPI, settings: Settings) -> Server:
             proxy_headers=False,
             server_header=False,
             timeout_graceful_shutdown=max(1, round(settings.stop_timeout)),
-        )
+        ),
+        app.state.context,
     )
 
 
@@ -182,7 +199,9 @@ def ended_early() -> Iterator[None]:
         logs.logger().info("stopped", said="before it was ready")
         raise SystemExit(0)
 
-    old = {signal.SIGTERM: signal.signal(signal.SIGTERM, end), signal.SIGHUP: signal.signal(signal.SIGHUP, _ignored)}
+    old = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)}
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGHUP, _ignored)
     try:
         yield
     finally:
@@ -194,8 +213,9 @@ def _ignored(*_: object) -> None: ...
 
 
 def on_signals(context: Context, end: Callable[[], None]) -> Callable[[], None]:
-    """SIGTERM and SIGINT call `end`, SIGHUP swaps; returns what puts the old handlers back.
+    """SIGTERM and SIGINT call `end`, SIGHUP swaps; returns what is called when all is stopped but the store.
 
+    From then on they are ignored: the store is closed in order. `ended_early` puts back what was there before it.
     Nothing happens outside of the main thread.
     """
     if threading.current_thread() is not threading.main_thread():
@@ -208,13 +228,14 @@ def on_signals(context: Context, end: Callable[[], None]) -> Callable[[], None]:
         threading.Thread(target=_reload, args=(context,), name="kinfolk-reload", daemon=True).start()
 
     new = {signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGHUP: reload}
-    old = {number: signal.signal(number, handler) for number, handler in new.items()}
+    for number, handler in new.items():
+        signal.signal(number, handler)
 
-    def restore() -> None:
-        for number, handler in old.items():
-            signal.signal(number, handler)
+    def last() -> None:
+        for number in new:
+            signal.signal(number, _ignored)
 
-    return restore
+    return last
 
 
 def _reload(context: Context) -> None:

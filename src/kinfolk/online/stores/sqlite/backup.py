@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -27,24 +28,31 @@ def backup(url: str, path: Path) -> None:
     _copy(source, path)
 
 
-def restore(path: Path, url: str) -> None:
+def restore(path: Path, url: str, *, overwrite: bool = True) -> None:
     """Put a copy in the place of a store that nobody has open, or where there is none.
 
     Users who were forgotten since the copy was made stay forgotten: tombstones of the store that is replaced are
-    carried over, to be purged again. Raises StoreError, with the store as it was, if the copy is damaged or of another
-    deployment, or if the store's own tombstones cannot be read.
+    carried over, to be purged again. The file that is replaced is kept beside it as `.bak`, in the place of an older
+    one. Raises StoreError, with the store as it was, if the copy is damaged or of another deployment, if the store's
+    own tombstones cannot be read, or if there is a store and not `overwrite`.
     """
     target = path_of(url)
     if not path.exists():
         raise StoreError(f"there is no file {path}", "name the file that backup wrote")
     with held(target):
+        replaced = target.exists() and target.stat().st_size > 0
+        if replaced and not overwrite:
+            raise StoreError(
+                f"there is a store at {target}", f"give --overwrite to replace it; it is then kept as {target.name}.bak"
+            )
         fresh = target.with_name(target.name + ".restoring")
         fresh.unlink(missing_ok=True)
         try:
             _copy(path, fresh)
-            if target.exists() and target.stat().st_size:
+            if replaced:
                 _keep_forgotten(target, fresh)
                 _flush_log(target)
+                _keep(target)
             for name in ("-wal", "-shm"):  # a log that is left belongs to the old file
                 target.with_name(target.name + name).unlink(missing_ok=True)
             os.replace(fresh, target)
@@ -105,6 +113,21 @@ def _keep_forgotten(current: Path, fresh: Path) -> None:
             )
         new.execute("COMMIT")
     _flush(fresh)
+
+
+def _keep(path: Path) -> None:
+    """A copy beside it, as closed to others as the file. No second name: a store that has two is not opened."""
+    partial = path.with_name(path.name + ".bak.part")
+    partial.unlink(missing_ok=True)
+    try:
+        os.close(os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        shutil.copyfile(path, partial)
+        _flush(partial)
+        os.replace(partial, path.with_name(path.name + ".bak"))
+    except OSError as error:
+        raise StoreError(f"{path.name}.bak cannot be written: {error.strerror}", "make room for it") from error
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _flush_log(path: Path) -> None:
