@@ -8,6 +8,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -22,7 +24,7 @@ from kinfolk.online.clicks import Clicks, candidate_key
 from kinfolk.online.ports import Audience, Candidate, FenceError, Key, Members, StoreError, StoreOptions, UserRecord
 from kinfolk.online.stores import arrays, blocks
 from kinfolk.online.stores.open import open_backend
-from kinfolk.online.stores.sqlite import journal
+from kinfolk.online.stores.sqlite import journal, writer
 from kinfolk.online.stores.sqlite.backup import backup, restore
 from kinfolk.online.stores.sqlite.click_log import ClickLog
 from kinfolk.online.stores.sqlite.identities import Identities
@@ -159,6 +161,54 @@ def test_a_second_opener_is_refused_and_the_first_goes_on(url):
     open_backend(url).close()
 
 
+@pytest.mark.parametrize(("link", "why"), [(os.symlink, "open in another process"), (os.link, "has 2 names")])
+def test_a_second_name_of_the_file_opens_nothing_twice(url, file, tmp_path, link, why):
+    """Who holds a lease goes on holding it; a child of its own is refused, too."""
+    (tmp_path / "elsewhere").mkdir()
+    other = tmp_path / "elsewhere" / "other.db"
+    with closing(open_backend(url)) as backend:
+        link(file, other)
+        fence = backend.leases.acquire("refresher", "me", NOW, 1000)
+        with pytest.raises(StoreError, match=why):
+            open_backend(f"sqlite:///{other}")
+        code = f"from kinfolk.online.stores.open import open_backend; open_backend({f'sqlite:///{other}'!r})"
+        child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        assert why in child.stderr
+        assert backend.leases.renew("refresher", "me", NOW, 1000)
+        assert backend.leases.acquire("refresher", "me", NOW, 1000) == fence
+    if link is os.link:
+        other.unlink()
+        other = file
+    with closing(open_backend(f"sqlite:///{other}")) as backend:
+        assert backend.leases.acquire("refresher", "next", NOW, 1000) == fence + 1
+    assert not other.is_symlink() or {p.name for p in other.parent.iterdir()} == {"other.db"}
+
+
+def test_a_symbolic_link_stays_one_through_a_restore(url, file, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    link, copy = tmp_path / "elsewhere" / "link.db", tmp_path / "copy.db"
+    link.symlink_to(file)
+    with closing(open_backend(f"sqlite:///{link}")) as backend:
+        secret = fill(backend)
+        backup(f"sqlite:///{link}", copy)
+        backend.users.forget(2, NOW)
+    restore(copy, f"sqlite:///{link}")
+    assert link.is_symlink()
+    for name in (f"sqlite:///{link}", url):
+        with closing(open_backend(name)) as backend:
+            holds_all(backend, secret)
+            assert backend.users.get(2) is None
+
+
+def test_a_link_that_leads_nowhere_is_an_error(tmp_path):
+    (tmp_path / "a.db").symlink_to(tmp_path / "b.db")
+    (tmp_path / "b.db").symlink_to(tmp_path / "a.db")
+    (tmp_path / "c.db").symlink_to(tmp_path / "no folder" / "c.db")
+    for name in ("a.db", "c.db"):
+        with pytest.raises(StoreError):
+            open_backend(f"sqlite:///{tmp_path / name}")
+
+
 def test_only_the_owner_may_read_the_file(url, file):
     with closing(open_backend(url)) as backend:
         backend.ping()
@@ -199,6 +249,22 @@ def test_a_closed_store_says_so(url):
     for call in (backend.ping, partial(backend.candidates.get, ["a"])):
         with pytest.raises(StoreError, match="closed"):
             call()
+
+
+def test_a_closed_store_says_so_to_more_callers_than_it_had_room_for(url):
+    backend, refused = open_backend(url), []
+    backend.close()
+
+    def ask():
+        for _ in range(writer.QUEUE + 1):
+            with pytest.raises(StoreError, match="closed"):
+                backend.ping()
+            refused.append(1)
+
+    thread = threading.Thread(target=ask, daemon=True)  # not to wait for it if it hangs
+    thread.start()
+    thread.join(30)
+    assert len(refused) == writer.QUEUE + 1
 
 
 def test_a_damaged_block_is_noticed(url, file):
@@ -250,6 +316,134 @@ def test_one_job_that_fails_takes_no_other_with_it(url):
         got = at_once(partial(create, "taken" if i % 2 else f"new {i}") for i in range(12))
         assert [isinstance(error, StoreError) for error in got] == [bool(i % 2) for i in range(12)]
         assert len(backend.audiences.page("", 99)) == 7
+
+
+def test_clicks_whose_batch_fails_before_it_is_written_are_new_when_they_come_again(url, monkeypatch):
+    with closing(open_backend(url)) as backend:
+        backend.seeds.append(clicks_of([(1, "a", NOW)]), NOW)
+        again = clicks_of([(1, "a", NOW), (2, "a", NOW), (3, "b", NOW)])
+
+        def fail(*_):
+            raise MemoryError
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Clicks, "take", fail)
+            with pytest.raises(MemoryError):
+                backend.seeds.append(again, NOW)
+        appended = backend.seeds.append(again, NOW)
+        assert (appended.new, appended.duplicates) == (2, 1)
+        assert (backend.seeds.count("a"), backend.seeds.count("b")) == (2, 1)
+
+
+def test_names_whose_batch_fails_half_way_are_not_taken_for_written(url, file):
+    with closing(open_backend(url)) as backend:
+        backend._db.write(
+            lambda t: t.execute(
+                "CREATE TEMP TRIGGER full BEFORE INSERT ON items WHEN NEW.name = 'b'"
+                " BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
+            )
+        )
+        clicks = clicks_of([(1, "a", NOW), (2, "b", NOW)])
+        with pytest.raises(StoreError, match="disk is full"):
+            backend.seeds.append(clicks, NOW)
+        backend._db.write(lambda t: t.execute("DROP TRIGGER full"))
+        assert backend.seeds.append(clicks, NOW).new == 2
+    with closing(open_backend(url)) as backend:
+        assert (backend.seeds.count("a"), backend.seeds.count("b")) == (1, 1)
+        assert [backend.seeds.trail(user, 9)[0] for user in (1, 2)] == [["a"], ["b"]]
+
+
+class Watched:
+    """A lock that tells when the writer's thread asks for it."""
+
+    def __init__(self, lock, thread):
+        self.lock, self.thread, self.asked = lock, thread, False
+
+    def __enter__(self):
+        self.asked |= threading.current_thread() is self.thread
+        return self.lock.__enter__()
+
+    def __exit__(self, *error):
+        return self.lock.__exit__(*error)
+
+
+class Late:
+    """A queue whose next `put` comes only when the writer's thread has ended, or waits for who puts."""
+
+    def __init__(self, jobs, writer):
+        self.jobs, self.writer, self.inside = jobs, writer, threading.Event()
+
+    def put(self, job):
+        self.inside.set()
+        while self.writer._thread.is_alive() and not self.writer._lock.asked:
+            self.writer._thread.join(0.01)
+        self.jobs.put(job)
+
+    def __getattr__(self, name):
+        return getattr(self.jobs, name)
+
+
+@pytest.fixture
+def dying(url):
+    """A backend whose writer is held up, what lets it go on, and the job that comes next, which ends its thread."""
+    backend, started, go = open_backend(url), threading.Event(), threading.Event()
+
+    def wait(transaction):
+        started.set()
+        assert go.wait(30)
+
+    def fail():
+        raise RuntimeError("memory and file differ")
+
+    backend._db.write.submit(writer.Job(wait))
+    assert started.wait(30)
+    last = backend._db.write.submit(writer.Job(lambda transaction: transaction.committed.append(fail)))
+    yield backend, go, last
+    go.set()
+    backend.close()
+
+
+# The thread ends by an error of the kind that must not be passed over, on purpose.
+dies = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+
+
+@dies
+def test_whoever_hands_over_a_job_while_the_writer_dies_hears_of_it(dying):
+    backend, go, last = dying
+    write = backend._db.write
+    write._lock = Watched(write._lock, write._thread)
+    write._jobs = Late(write._jobs, write)
+    with ThreadPoolExecutor(1) as pool:
+        late = pool.submit(write.submit, writer.Job(lambda transaction: None))
+        assert write._jobs.inside.wait(30)
+        go.set()
+        with pytest.raises(StoreError, match="closed"):
+            late.result(30).result(30)
+    with pytest.raises(RuntimeError):
+        last.result(30)
+
+
+@dies
+def test_whoever_waits_for_room_when_the_writer_dies_hears_of_it(dying):
+    """More callers than there is room for: some wait, some have handed over, some come later."""
+    backend, go, _ = dying
+    for _ in range(writer.QUEUE - 20):
+        backend._db.write.submit(writer.Job(lambda transaction: None))
+    with ThreadPoolExecutor(60) as pool:
+        calls = [pool.submit(lambda: backend._db.write.submit(writer.Job(len)).result(30)) for _ in range(60)]
+        go.set()
+        for waiting in calls:
+            with pytest.raises(StoreError, match="closed"):
+                waiting.result(60)
+
+
+@dies
+def test_a_job_that_was_to_be_alone_after_the_one_that_ends_the_writer_hears_of_it(dying):
+    backend, go, _ = dying
+    alone = backend._db.write.submit(writer.Job(lambda transaction: None, alone=True))
+    go.set()
+    with pytest.raises(StoreError, match="closed"):
+        alone.result(30)
 
 
 # ---- kills

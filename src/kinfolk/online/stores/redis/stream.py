@@ -113,7 +113,10 @@ class RedisStream:
 
     def _read_others(self, limit: int) -> list[Entry]:
         silence = self._claim_after_ms
-        found = self._connection.run(_CLAIM, [self._stream], self._group, self._consumer, silence, self._others, limit)
+        # Not repeated after a lost answer: what it claimed is not silent any more. `again` finds it.
+        found = self._connection.run(
+            _CLAIM, [self._stream], self._group, self._consumer, silence, self._others, limit, again=False
+        )
         self._others = found[0].decode()
         entries = _entries(found[1])
         self._counts["claimed"] += len(entries)

@@ -20,11 +20,14 @@ IDLE = 16  # read connections kept open
 
 
 def path_of(url: str) -> Path:
-    """Of `sqlite:///relative` or `sqlite:////absolute`. Raises StoreError."""
+    """Of `sqlite:///relative` or `sqlite:////absolute`: the file itself, wherever links lead. Raises StoreError.
+
+    Beside it, and nowhere else, lie its lock and its log.
+    """
     name = url[len(SCHEME) :]
     if not url.startswith(SCHEME) or not name or "?" in name:
         raise StoreError(f"{url} names no SQLite file", "write sqlite:///kinfolk.db, or sqlite:////var/lib/kinfolk.db")
-    path = Path(name)
+    path = Path(os.path.realpath(name))  # unlike `resolve`, no error of its own for links in a circle
     if not path.parent.is_dir():
         raise StoreError(f"{path}: there is no folder {path.parent}", "create it")
     if path.is_dir():
@@ -43,7 +46,11 @@ def held(path: Path) -> Iterator[None]:
 
 
 def hold(path: Path) -> IO[bytes]:
-    """As `held`, until the returned file is closed."""
+    """As `held`, until the returned file is closed.
+
+    A file with several names (hard links) is refused: a lock and a log beside one name say nothing beside another.
+    Whoever makes such a name and opens it meets it here, whenever it was made.
+    """
     lock_path = path.with_name(path.name + ".lock")
     try:
         lock = os.fdopen(os.open(lock_path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
@@ -59,6 +66,13 @@ def hold(path: Path) -> IO[bytes]:
             f"{path} is open in another process",
             "stop that one, or use Redis, which several processes may share",
         ) from error
+    names = path.stat().st_nlink if path.exists() else 1
+    if names > 1:
+        lock.close()
+        raise StoreError(
+            f"{path} has {names} names (hard links), and what is beside one is not found by another",
+            "keep the name that the store was opened by, remove the others; copy it with `kinfolk backup`",
+        )
     return lock
 
 

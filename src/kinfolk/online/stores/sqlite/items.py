@@ -45,10 +45,12 @@ class Items:
         if None not in numbers:
             return np.array(numbers, np.int32)
         new = [name for name, number in zip(names, numbers, strict=True) if number is None]
+        added: list[str] = []
+        transaction.undone.append(lambda: self._forget(added))  # also if a later one cannot be written
         for name in new:
             transaction.execute("INSERT INTO items (id, name) VALUES (?, ?)", (self._next, name))
             self._add(self._next, name)
-        transaction.undone.append(lambda: self._forget(new))
+            added.append(name)
         return np.array([*map(self._number.get, names)], np.int32)
 
     def dirty(self) -> dict[str, int]:

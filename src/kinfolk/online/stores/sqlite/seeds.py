@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,13 +70,12 @@ class SqliteSeeds:
         new: list[int] = []
         for clicks, at in loads:
             fresh = self._identities.admit(clicks.identity, at)
+            transaction.undone.append(partial(self._revoke, clicks.identity, fresh))  # before anything else can fail
             clicks = clicks if fresh.all() else clicks.take(fresh)
-            taken = clicks.identity
-            transaction.undone.append(lambda taken=taken: self._identities.revoke(taken))  # type: ignore[misc]
-            new.append(len(taken))
-            if len(taken):
+            new.append(len(clicks))
+            if len(clicks):
                 numbers = self._items.ensure(transaction, clicks.candidates)
-                columns.append((numbers[clicks.candidate], clicks.user, clicks.time, taken))
+                columns.append((numbers[clicks.candidate], clicks.user, clicks.time, clicks.identity))
         if columns:
             item, user, time, identity = columns[0] if len(columns) == 1 else _joined(columns)
             generation = self.generation() + 1  # `meta` learns it with the next fold; until then the journal tells it
@@ -87,6 +87,9 @@ class SqliteSeeds:
         else:
             generation = self.generation()
         return [Appended(n, len(load[0]) - n, generation) for n, load in zip(new, loads, strict=True)]
+
+    def _revoke(self, identity: NDArray[np.uint64], fresh: NDArray[np.bool_]) -> None:
+        self._identities.revoke(identity[fresh])
 
     def _publish(
         self, item: NDArray[np.int32], user: NDArray[np.uint64], time: NDArray[np.int64], now: int, generation: int

@@ -69,8 +69,9 @@ class Writer:
 
     def __init__(self, connection: sqlite3.Connection, name: str) -> None:
         self._connection, self._name = connection, name
-        self._jobs: queue.Queue[Job | None] = queue.Queue(QUEUE)
-        self._lock = threading.Lock()
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._room = threading.Semaphore(QUEUE)  # callers wait for it outside the lock, which the writer needs to end
+        self._lock = threading.Lock()  # of `_closed`: what is put under it is done or refused, never left lying
         self._closed = False
         self._next: deque[Job] = deque()
         rows = connection.execute("SELECT name, value FROM meta WHERE typeof(value) = 'integer'")
@@ -84,9 +85,11 @@ class Writer:
 
     def submit(self, job: Job) -> Future[Any]:
         """Hand a job over; its result comes after the commit."""
+        self._room.acquire()
         with self._lock:
             if self._closed:
-                raise StoreError(f"{self._name} is closed", "open it again")
+                self._room.release()  # to the next who waits, to hear the same
+                raise self._no_more()
             self._jobs.put(job)
         return job.done
 
@@ -97,24 +100,30 @@ class Writer:
     def close(self) -> None:
         """After all jobs handed over."""
         with self._lock:
-            if self._closed:
-                return
-            self._closed = True
-            self._jobs.put(None)
+            if not self._closed:
+                self._closed = True
+                self._jobs.put(None)
         self._thread.join()
 
+    def _take(self, *, wait: bool) -> Job | None:
+        job = self._jobs.get(wait)
+        if job is not None:
+            self._room.release()
+        return job
+
     def _loop(self) -> None:
+        group: list[Job] = []
         try:
             running = True
             while running:
-                group: list[Job] = []
-                job = self._next.popleft() if self._next else self._jobs.get()
+                group = []
+                job = self._next.popleft() if self._next else self._take(wait=True)
                 while job is not None:
                     group.append(job)
                     if len(group) == GROUP or job.alone:
                         break
                     try:
-                        job = self._jobs.get_nowait()
+                        job = self._take(wait=False)
                     except queue.Empty:
                         break
                 running = job is not None
@@ -123,12 +132,16 @@ class Writer:
                     if jobs:
                         self._commit(jobs)
         finally:
-            self._closed = True
+            with self._lock:
+                self._closed = True
             self._connection.close()
-            while not self._jobs.empty():
-                left = self._jobs.get()
+            while not self._jobs.empty():  # nobody puts any more
+                left = self._take(wait=False)
                 if left is not None:
-                    left.done.set_exception(StoreError(f"{self._name} is closed", "open it again"))
+                    group.append(left)
+            for job in group:
+                if not job.done.done():
+                    job.done.set_exception(self._no_more())
 
     def _commit(self, jobs: list[Job]) -> None:
         transaction = Transaction(self._connection)
@@ -191,6 +204,9 @@ class Writer:
         whole.undone += own.undone
         whole.numbers |= own.numbers
         return [(job, result, None) for job, result in zip(jobs, results, strict=True)]
+
+    def _no_more(self) -> StoreError:
+        return StoreError(f"{self._name} is closed", "open it again")
 
     def _readable(self, error: BaseException) -> BaseException:
         if isinstance(error, KinfolkError) or not isinstance(error, sqlite3.Error):
