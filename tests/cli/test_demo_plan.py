@@ -63,7 +63,7 @@ def test_the_item_is_the_middle_one_of_those_clicked_enough():
 
 
 def test_lift_is_the_share_of_later_clickers_over_their_share_among_all():
-    growth = Growth(clicks=10, seeds=9, eligible=1000, later=100, top1=10, hits1=2, top5=50, hits5=5)
+    growth = Growth(clicks=10, seeds=9, eligible=1000, later=100, alike=12, top1=10, hits1=2, top5=50, hits5=5)
     assert growth.lift1 == pytest.approx(2.0)
     assert growth.lift5 == pytest.approx(1.0)
     assert np.isnan(replace(growth, top1=0).lift1)
