@@ -43,8 +43,8 @@ def test_a_key_from_its_making_to_its_end(run, store, tmp_path):
         (["list", "--url", "http://127.0.0.1:1", "--store", "memory:"], "--url beside --store"),
         (["list", "--url", "ftp://x"], "is no server"),
         (["list", "--url", "http://127.0.0.1:1"], "cannot be reached"),
-        (["list", "--store", "sqlite:///absent.db"], "no store at absent.db"),
-        (["revoke", "--name", "a", "--store", "sqlite:///absent.db"], "no store at absent.db"),
+        (["list", "--store", "sqlite:///absent.db"], "absent.db; look at --store"),
+        (["revoke", "--name", "a", "--store", "sqlite:///absent.db"], "absent.db; look at --store"),
     ],
 )
 def test_what_makes_no_sense_is_refused(run, store, tmp_path, args, said):
