@@ -855,6 +855,76 @@ def test_memory_follows_what_is_remembered_not_what_has_come(url):
         assert late[0] <= 1 << 14  # 2,500 identities, 50 bytes each at most
 
 
+def test_names_of_dropped_candidates_go_with_the_last_click_that_has_them(url, file):
+    """A new candidate every 20 ms, dropped 200 ms later, and now and then one comes back, against a list."""
+    options, rows, live, held = StoreOptions(remember_ms=1000, trail_length=5), [], {}, []
+
+    def right(store, now):
+        for name in [*live, "c0", "c7", "never"]:
+            assert seconds_of(store.recent(name, 99)) == sorted(live.get(name, [])), name
+        for user in range(40, 47):
+            clicked = [name for u, name, t in rows if u == user]
+            got = store.trail(user, 5)[0]
+            assert got == clicked[len(clicked) - len(got) :]
+            assert len(got) >= min(5, sum(u == user and t > now - 1000 for u, _, t in rows))
+
+    with closing(open_backend(url, options)) as backend:
+        store = backend.seeds
+        backend._db.write._connection.execute("PRAGMA synchronous = OFF")
+        store._fold_at = 300
+        for i in range(900):
+            now, name = NOW + 20 * i, f"c{i if i % 50 else 0}"
+            clicks = [(40 + i % 7, name, now), *((1000 * i + u, name, now) for u in range(40))]
+            assert store.append(clicks_of(clicks), now).new == 41
+            rows.append(clicks[0])
+            live.setdefault(name, []).extend((u, t // 1000) for u, _, t in clicks)
+            if len(live) > 10:
+                gone = next(iter(live))
+                store.drop(gone)
+                del live[gone]
+            for candidate, generation in store.dirty().items():
+                store.clean(candidate, generation)
+            held.append((len(store._items), len(store._bare), len(store._counted)))
+            if i % 100 == 99:
+                right(store, now)
+                store.stats()
+        early, late = np.max(held[:450], axis=0), np.max(held[450:], axis=0)
+        assert (late <= early + 5).all(), (early, late)
+        assert late[0] < 300
+    with closing(sqlite3.connect(file)) as other:
+        (names,) = other.execute("SELECT count(*) FROM items").fetchone()
+    assert names < 300
+    with closing(open_backend(url, options)) as backend:
+        right(backend.seeds, NOW + 20 * 899)
+        assert set(backend.seeds.dirty()) == set()
+        backend.seeds.append(clicks_of([(1, "c7", now + 5000)]), now + 5000)
+        assert seconds_of(backend.seeds.recent("c7", 9)) == [(1, (now + 5000) // 1000)]
+
+
+@pytest.mark.parametrize("crowd", [1, 60])
+def test_neither_what_a_trail_shows_nor_who_came_back_is_let_go(url, crowd):
+    """With few clicks trails go back to the first; with many they do not, and the log names "back" no more."""
+    options = StoreOptions(remember_ms=1000, trail_length=500)
+    with closing(open_backend(url, options)) as backend:
+        store = backend.seeds
+        backend._db.write._connection.execute("PRAGMA synchronous = OFF")
+        store.append(clicks_of([(1, "back", NOW)]), NOW)
+        store.drop("back")
+        store.append(clicks_of([(2, "back", NOW)]), NOW)
+        store.clean("back", store.generation())
+        for i in range(400):
+            now, name = NOW + 100 * i, f"c{i}"
+            store.append(clicks_of([(7, name, now), *((100 * i + u + 9, name, now) for u in range(crowd))]), now)
+            store.drop(name)
+        assert store.count("back") == 1
+        assert seconds_of(store.recent("back", 9)) == [(2, NOW // 1000)]
+        assert len(store._items) == 401 if crowd == 1 else len(store._items) < 300
+        if crowd == 1:
+            assert store.trail(7, 500)[0] == [f"c{i}" for i in range(400)]
+    with closing(open_backend(url, options)) as backend:
+        assert backend.seeds.count("back") == 1
+
+
 def test_a_reader_does_not_wait_for_a_writer(url):
     """Reads go on inside a transaction of the writer."""
     with closing(open_backend(url)) as backend:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from kinfolk.online.stores.sqlite.writer import Transaction
 
 
 class Items:
-    """All items the file knows, in memory.
+    """All items the file knows, in memory: 250 bytes each, and 24 of one that was freed, whose number stays unused.
 
     changed, cleaned: int64[numbers], generation of the last change and the newest that was `clean`. key:
     uint64[numbers], `candidate_key`. Written by the writer's thread only; readers see an entry whole or not at all.
@@ -33,8 +33,12 @@ class Items:
         return self._number.get(name)
 
     def name(self, number: int) -> str:
-        """Outside id."""
+        """Outside id. Raises KeyError if it was freed."""
         return self._name[number]
+
+    def names(self, numbers: Iterable[int]) -> dict[int, str]:
+        """Outside ids of those that were not freed meanwhile."""
+        return {n: name for n in numbers if (name := self._name.get(n)) is not None}
 
     def __len__(self) -> int:
         return len(self._number)
@@ -56,7 +60,13 @@ class Items:
     def dirty(self) -> dict[str, int]:
         """Name -> generation of the last change, of those that changed since they were clean."""
         numbers = np.flatnonzero(self.changed > self.cleaned)
-        return {self._name[n]: int(self.changed[n]) for n in numbers.tolist()}
+        return {name: int(self.changed[n]) for n, name in self.names(numbers.tolist()).items()}
+
+    def free(self, numbers: Iterable[int]) -> None:
+        """Of items that nothing names any more: clicked again, they are new."""
+        for number in numbers:
+            del self._number[self._name.pop(number)]
+            self.changed[number] = self.cleaned[number] = 0
 
     def _add(self, number: int, name: str) -> None:
         if number >= len(self.changed):

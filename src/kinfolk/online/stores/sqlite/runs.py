@@ -25,6 +25,12 @@ def read(connection: sqlite3.Connection, item: int, limit: int) -> list[Block]:
     return [blocks.trim(blocks.decode(data), limit) for (data,) in rows]
 
 
+def without(connection: sqlite3.Connection) -> list[int]:
+    """Items that have none."""
+    rows = connection.execute("SELECT id FROM items EXCEPT SELECT id / ? FROM runs", (_PLACES,))
+    return [item for (item,) in rows]
+
+
 def add(connection: sqlite3.Connection, item: int, block: Block, max_seeds: int) -> None:
     """Put seeds to those of an item."""
     first, last = _ids(item)

@@ -27,6 +27,7 @@ from kinfolk.online.stores.sqlite.items import Items
 from kinfolk.online.stores.sqlite.writer import Job, Transaction
 
 FOLD_AT = 340_000  # clicks in memory that are not in runs yet: just as many as the log holds without growing past 2^19
+FREE_AT = 64  # dropped items before the first look at which of them can be freed
 WALK = 64  # clicks of a user looked at for each that is asked for: one person may click one item all day
 
 
@@ -42,6 +43,8 @@ class SqliteSeeds:
         self._folding = False
         with database.read() as connection:
             self._items = Items(connection.execute("SELECT id, name, changed, cleaned FROM items").fetchall())
+            self._bare = set(runs.without(connection))  # items without seeds, to be freed once nothing names them
+            self._free_at = FREE_AT  # so many
             self._replay(connection)
 
     def _replay(self, connection: sqlite3.Connection) -> None:
@@ -171,7 +174,7 @@ class SqliteSeeds:
         newest: dict[int, int] = {}
         for item, time in zip(items.tolist(), times.tolist(), strict=True):
             newest[item] = max(newest.get(item, time), time)
-        names = sorted(((t, self._items.name(i)) for i, t in newest.items()))[-limit:] if limit else []
+        names = sorted((newest[i], name) for i, name in self._items.names(newest).items())[-limit:] if limit else []
         return [name for _, name in names], np.array([t for t, _ in names], np.int64)
 
     def generation(self) -> int:
@@ -208,8 +211,36 @@ class SqliteSeeds:
             runs.replace(transaction.connection, number, blocks.EMPTY)
             generation = transaction.rise("generation")
             self._mark(transaction, [number], generation, cleaned=generation)
+            transaction.committed.append(lambda: self._bare.add(number))
+            if len(self._bare) >= self._free_at:
+                self._free(transaction)
 
         self._db.write(remove, alone=True)
+
+    def _free(self, transaction: Transaction) -> None:
+        """Let go of items without seeds that no row of the journal and no trail has a click of. On the writer's thread.
+
+        A row of the journal holds no item that has not changed since the first of them. Looks again when twice as
+        many are there as are left, so it costs a drop little.
+        """
+        (first,) = transaction.execute("SELECT min(generation) FROM journal").fetchone()
+        changed, cleaned = self._items.changed, self._items.cleaned
+        logged = np.zeros(len(changed), np.bool_)
+        logged[self._log.item[: self._log.n]] = True  # only this thread writes the log
+        settled = [
+            n for n in self._bare
+            if changed[n] <= cleaned[n] and (first is None or changed[n] < first) and not logged[n]
+        ]  # fmt: skip
+        free = [n for n in settled if not runs.read(transaction.connection, n, 1)]
+        transaction.executemany("DELETE FROM items WHERE id = ?", [(n,) for n in free])
+        transaction.committed.append(lambda: self._freed(settled, free))
+
+    def _freed(self, settled: Sequence[int], free: Sequence[int]) -> None:
+        self._bare.difference_update(settled)
+        self._free_at = 2 * len(self._bare) + FREE_AT
+        self._items.free(free)
+        for number in free:
+            self._counted.pop(number, None)
 
     def _mark(self, transaction: Transaction, numbers: list[int], generation: int, *, cleaned: int = 0) -> None:
         transaction.execute("UPDATE meta SET value = ? WHERE name = 'folded'", (generation,))
@@ -234,7 +265,7 @@ class SqliteSeeds:
         with self._db.read() as connection:
             holding = {n for n, block in runs.each(connection) if blocks.remove(block, users) is not block}
 
-        def remove(transaction: Transaction) -> list[int]:
+        def remove(transaction: Transaction) -> list[str]:
             self._fold(transaction)
             held = []
             for number in sorted(holding | set(np.flatnonzero(self._items.changed > looked_at).tolist())):
@@ -250,9 +281,9 @@ class SqliteSeeds:
             self._mark(transaction, held, generation)
             self._remove_from_journal(transaction, users)
             transaction.committed.append(lambda: self._remove_from_log(users))
-            return held
+            return [self._items.name(n) for n in held]
 
-        return [self._items.name(n) for n in self._db.write(remove, alone=True)]
+        return self._db.write(remove, alone=True)
 
     def _remove_from_journal(self, transaction: Transaction, users: NDArray[np.uint64]) -> None:
         rows = transaction.execute("SELECT generation FROM journal").fetchall()
