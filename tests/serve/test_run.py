@@ -1,5 +1,6 @@
 """Servers as processes on a free port: they answer, stop gracefully, and refuse what cannot be."""
 
+import contextlib
 import http.client
 import json
 import signal
@@ -90,6 +91,18 @@ def test_a_signal_while_it_starts(start, ask, home, number):
             assert server.process.wait(PATIENCE_S) in (0, 130)
             server.reader.join(PATIENCE_S)
             assert not any("Traceback" in line for line in server.lines)
+
+
+def test_a_stop_that_was_swallowed_while_it_started_is_made_good_for():
+    ended = []
+    with ended_early():
+        with contextlib.suppress(KeyboardInterrupt):  # as Python does inside of callbacks
+            signal.raise_signal(signal.SIGINT)
+        on_signals(None, lambda: ended.append(True))
+    assert ended == [True]
+    with ended_early():
+        on_signals(None, lambda: ended.append(True))
+    assert ended == [True], "only then"
 
 
 def test_while_the_store_closes_signals_change_nothing():

@@ -190,23 +190,34 @@ def server_of(app: FastAPI, settings: Settings) -> Server:
 
 @contextmanager
 def ended_early() -> Iterator[None]:
-    """Until `on_signals`: SIGTERM ends the process in order, with the store closed, and SIGHUP has nothing to do."""
+    """Until `on_signals`: SIGTERM and SIGINT end the process in order, with the store closed; SIGHUP has nothing to do.
+
+    They do so by an exception, which Python swallows where it comes up inside of a callback; `on_signals` then makes
+    good for it.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
-    def end(*_: object) -> None:
+    def end(number: int, _: object) -> None:
+        _asked.set()
         logs.logger().info("stopped", said="before it was ready")
-        raise SystemExit(0)
+        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(0)
 
+    _asked.clear()
     old = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)}
     signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
     signal.signal(signal.SIGHUP, _ignored)
     try:
         yield
     finally:
         for number, handler in old.items():
             signal.signal(number, handler)
+
+
+_asked = threading.Event()
+"""Whether a stop was asked for before the server was ready."""
 
 
 def _ignored(*_: object) -> None: ...
@@ -230,6 +241,8 @@ def on_signals(context: Context, end: Callable[[], None]) -> Callable[[], None]:
     new = {signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGHUP: reload}
     for number, handler in new.items():
         signal.signal(number, handler)
+    if _asked.is_set():
+        end()
 
     def last() -> None:
         for number in new:
