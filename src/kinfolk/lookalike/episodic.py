@@ -24,13 +24,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from kinfolk.data.log import View
-from kinfolk.errors import BundleError
 from kinfolk.lookalike.clusters_many import kmeans_many
 from kinfolk.lookalike.config import EpisodeConfig, LookalikeConfig
 from kinfolk.lookalike.episodes import Episode, Episodes
 from kinfolk.lookalike.model import LookalikeModel
 from kinfolk.nn.checkpoint import (
-    load_checkpoint,
+    load_own,
     optimiser_tensors,
     restore_optimiser,
     save_checkpoint,
@@ -201,17 +200,10 @@ class _Run:
 
     def resume(self, path: Path) -> list[dict[str, float]]:
         """Take up what `save` wrote; its rows, none where there is no file."""
-        found = load_checkpoint(path)
+        found = load_own(path, self._identity())
         if found is None:
             return []
         tensors, meta = found
-        if meta.get("run") != self._identity():
-            now, then = self._identity(), meta.get("run", {})
-            changed = sorted(k for k in {*now, *then} if now.get(k) != then.get(k))
-            raise BundleError(
-                f"{path}: the checkpoint is of another run ({', '.join(changed)} differ)",
-                "train with the same data and options, or without --resume",
-            )
         self.encoder.load_state_dict(under(tensors, "encoder."))
         self.model.load_state_dict(under(tensors, "model."))
         self.row_adam.load_state(under(tensors, "row_adam."))

@@ -41,6 +41,23 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | No
         raise BundleError(f"{path}: the checkpoint is damaged ({e})", "delete it and train from the start") from e
 
 
+def load_own(path: Path, run: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    """As `load_checkpoint`, of the run that `run` (JSON-able, in the meta as "run") describes and no other.
+
+    Raises:
+        BundleError: the file is damaged or of another run.
+    """
+    found = load_checkpoint(path)
+    if found is not None and found[1].get("run") != run:
+        then = found[1].get("run") or {}
+        changed = sorted(k for k in {*then, *run} if then.get(k) != run.get(k))
+        raise BundleError(
+            f"{path}: the checkpoint is of another run ({', '.join(changed)} differ)",
+            "train with the same data and options, or without --resume",
+        )
+    return found
+
+
 def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
     """State of an optimiser as named tensors: `optimiser.<parameter number>.<name>`."""
     state = optimiser.state_dict()["state"]
@@ -101,18 +118,12 @@ class Checkpoint:
         Raises:
             BundleError: the checkpoint is damaged or of another run.
         """
-        found = None if self.file is None else load_checkpoint(self.file)
+        found = None if self.file is None else load_own(self.file, self.run)
         if found is None:
             return [], None
         tensors, meta = found
-        if meta["run"] != self.run:
-            changed = sorted(k for k in {*meta["run"], *self.run} if meta["run"].get(k) != self.run.get(k))
-            raise BundleError(
-                f"{self.file}: the checkpoint is of another run ({', '.join(changed)} differ)",
-                "train with the same data and options, or without --resume",
-            )
         device = next(self.model.parameters()).device
-        self.model.load_state_dict({k[6:]: v.to(device) for k, v in tensors.items() if k.startswith("model.")})
+        self.model.load_state_dict({k: v.to(device) for k, v in under(tensors, "model.").items()})
         restore_optimiser(self.optimiser, tensors)
-        best = {k[5:]: v.to(device) for k, v in tensors.items() if k.startswith("best.")}
+        best = {k: v.to(device) for k, v in under(tensors, "best.").items()}
         return meta["rows"], None if meta["best"] is None else (meta["best"], best)

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from kinfolk.data.log import View
-from kinfolk.errors import BundleError, OptionError
+from kinfolk.errors import OptionError
 from kinfolk.nn.checkpoint import (
-    load_checkpoint,
+    load_own,
     optimiser_tensors,
     restore_optimiser,
     save_checkpoint,
@@ -230,17 +230,10 @@ class Run:
         save_checkpoint(path, tensors, {"run": self._identity(), "rows": rows})
 
     def _resume(self, path: Path) -> tuple[list[dict[str, float]], dict[str, Tensor] | None]:
-        found = load_checkpoint(path)
+        found = load_own(path, self._identity())
         if found is None:
             return [], None
         tensors, meta = found
-        if meta.get("run") != self._identity():
-            now, then = self._identity(), meta.get("run", {})
-            changed = sorted(k for k in {*now, *then} if now.get(k) != then.get(k))
-            raise BundleError(
-                f"{path}: the checkpoint is of another run ({', '.join(changed)} differ)",
-                "train with the same data and options, or without --resume",
-            )
         self._load_weights(under(tensors, "weights."))
         self.row_adam.load_state(under(tensors, "row_adam."))
         restore_optimiser(self.adam, tensors)

@@ -262,6 +262,6 @@ def _reload(context: Context) -> None:
 
 
 def _follow(parent: int, server: Server) -> None:
-    while os.read(parent, 1024):
-        pass
+    while os.read(parent, 1024):  # nothing is ever written: it ends when the parent does
+        continue
     server.should_exit = True
