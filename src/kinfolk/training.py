@@ -139,8 +139,8 @@ def train_stages(
     """
     options: _Options = {"seed": seed, "device": device, "work": work, "resume": resume, "on_progress": on_progress}
     windows = split(view, chosen)
-    if chosen.episodes is not None:
-        Episodes(view, chosen.episodes)  # refuses a log that has none, before anything is trained on it
+    # a log that has no episodes is refused before anything is trained on it
+    episodes = None if chosen.episodes is None else Episodes(view, chosen.episodes)
     represented = learned or learn_users(view, chosen, **options)
     told = None if on_progress is None else lambda at: on_progress("look-alike", at)
     files: _Files = {
@@ -148,14 +148,14 @@ def train_stages(
         "resume": resume,
         "metrics_path": None if work is None else work / "lookalike.jsonl",
     }
-    if chosen.episodes is None:
+    if episodes is None:
         campaign = _campaign(view, windows, represented, chosen.campaign, seed)
         model, rows = train_lookalike(
             campaign, chosen.lookalike, chosen.training, seed=seed, device=device, on_progress=told, **files
         )
     else:
         represented, model, rows = train_episodes(
-            represented, view, chosen.lookalike, chosen.episodes, seed=seed, device=device, on_progress=told, **files
+            represented, episodes, chosen.lookalike, seed=seed, device=device, on_progress=told, **files
         )
     metrics = {"users": represented.metrics, "look-alike": rows}
     return Trained(represented, Weights.of(model), windows, metrics)

@@ -76,9 +76,12 @@ def test_a_new_item_starts_with_its_first_click(view, clicks_of):
 
 def test_only_the_items_that_were_asked_for(view, clicks_of):
     wanted = sorted(clicks_of, key=lambda i: -len(clicks_of[i]))[:4]
-    episodes = Episodes(view, CONFIG, np.array(wanted))
+    episodes = Episodes(view, CONFIG).only(np.array(wanted))
     rng = np.random.default_rng(2)
-    assert {episodes.draw(rng).item for _ in range(60)} == set(wanted)
+    drawn = [episodes.draw(rng) for _ in range(60)]
+    assert {e.item for e in drawn} == set(wanted)
+    for e in drawn:
+        assert set(e.seeds.tolist()) <= {user for user, time in clicks_of[e.item] if time <= e.now}
 
 
 def test_the_same_seed_draws_the_same_episode(view):
@@ -99,7 +102,7 @@ def test_a_draw_never_gives_up_where_a_question_can_be_asked(view, clicks_of):
     config = replace(CONFIG, window_share=0.02)
     every = Episodes(view, config)
     rare = min(every.item.tolist(), key=lambda i: len(clicks_of[i]))
-    only = Episodes(view, config, np.array([rare]))
+    only = every.only(np.array([rare]))
     rng = np.random.default_rng(3)
     assert {only.draw(rng).item for _ in range(50)} == {rare}
 

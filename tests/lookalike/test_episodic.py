@@ -9,6 +9,7 @@ import torch
 from kinfolk.errors import BundleError, OptionError
 from kinfolk.lookalike import episodic
 from kinfolk.lookalike.config import EpisodeConfig, LookalikeConfig
+from kinfolk.lookalike.episodes import Episodes
 from kinfolk.lookalike.episodic import train_episodes
 from kinfolk.lookalike.weights import Weights
 from kinfolk.represent.embed import embed
@@ -38,7 +39,7 @@ def same(a, b):
 
 
 def test_before_training_it_is_the_cosine_to_the_mean(view, learned):
-    run = episodic._Run(learned, view, MODEL, EPISODES, 0, "cpu")
+    run = episodic._Run(learned, Episodes(view, EPISODES), MODEL, 0, "cpu")
     run.encoder.eval(), run.model.eval()
     e = run.train_on.draw(np.random.default_rng(0))
     # W_l starts near zero, not at it: the local part departs from the mean by a little
@@ -55,19 +56,19 @@ def test_before_training_it_is_the_cosine_to_the_mean(view, learned):
 def test_it_learns_and_leaves_what_it_was_given(view, learned):
     before = {k: v.clone() for k, v in learned.encoder.state_dict().items()}
     config = replace(EPISODES, steps=150, round=50, batch_size=8, lr=3e-3, table_lr=5e-3)
-    after, model, rows = train_episodes(learned, view, MODEL, config, seed=1)
+    after, model, rows = train_episodes(learned, Episodes(view, config), MODEL, seed=1)
     assert same(before, learned.encoder.state_dict())
     assert not same(before, after.encoder.state_dict())
     assert [r["epoch"] for r in rows] == [1, 2, 3]
     assert rows[-1]["loss"] < rows[0]["loss"]
-    start = episodic._Run(learned, view, MODEL, config, 1, "cpu").judge()
+    start = episodic._Run(learned, Episodes(view, config), MODEL, 1, "cpu").judge()
     assert rows[-1]["validation_auc"] > start
     assert Weights.of(model).config.unit_input
 
 
 def test_two_runs_are_equal_and_so_is_one_that_was_killed(view, learned, tmp_path, monkeypatch):
-    one = train_episodes(learned, view, MODEL, EPISODES, seed=3, checkpoint=tmp_path)
-    two = train_episodes(learned, view, MODEL, EPISODES, seed=3, metrics_path=tmp_path / "rows.jsonl")
+    one = train_episodes(learned, Episodes(view, EPISODES), MODEL, seed=3, checkpoint=tmp_path)
+    two = train_episodes(learned, Episodes(view, EPISODES), MODEL, seed=3, metrics_path=tmp_path / "rows.jsonl")
     assert one[2] == two[2]
     assert len((tmp_path / "rows.jsonl").read_text().splitlines()) == 3
     assert same(one[0].encoder.state_dict(), two[0].encoder.state_dict())
@@ -81,20 +82,20 @@ def test_two_runs_are_equal_and_so_is_one_that_was_killed(view, learned, tmp_pat
 
     monkeypatch.setattr(episodic._Run, "round", dies)
     with pytest.raises(KeyboardInterrupt):
-        train_episodes(learned, view, MODEL, EPISODES, seed=3, checkpoint=killed)
+        train_episodes(learned, Episodes(view, EPISODES), MODEL, seed=3, checkpoint=killed)
     monkeypatch.undo()
-    rest = train_episodes(learned, view, MODEL, EPISODES, seed=3, checkpoint=killed, resume=True)
+    rest = train_episodes(learned, Episodes(view, EPISODES), MODEL, seed=3, checkpoint=killed, resume=True)
     assert rest[2] == one[2]
     assert same(rest[0].encoder.state_dict(), one[0].encoder.state_dict())
     with pytest.raises(BundleError, match=r"another run \(seed differ\)"):
-        train_episodes(learned, view, MODEL, EPISODES, seed=4, checkpoint=killed, resume=True)
+        train_episodes(learned, Episodes(view, EPISODES), MODEL, seed=4, checkpoint=killed, resume=True)
     other = view.log.view(view.now, view.pairs.item[:1])
     with pytest.raises(BundleError, match=r"another run \(removed differ\)"):
-        train_episodes(learned, other, MODEL, EPISODES, seed=3, checkpoint=killed, resume=True)
+        train_episodes(learned, Episodes(other, EPISODES), MODEL, seed=3, checkpoint=killed, resume=True)
 
 
 def test_what_comes_at_or_after_its_moment_changes_no_score_of_an_episode(view, learned):
-    run = episodic._Run(learned, view, MODEL, EPISODES, 0, "cpu")
+    run = episodic._Run(learned, Episodes(view, EPISODES), MODEL, 0, "cpu")
     run.encoder.eval(), run.model.eval()
     log, rng = view.log, np.random.default_rng(4)
     for seed in range(10):
@@ -113,13 +114,13 @@ def test_what_comes_at_or_after_its_moment_changes_no_score_of_an_episode(view, 
 
 def test_progress_is_told(view, learned):
     told = []
-    train_episodes(learned, view, MODEL, EPISODES, seed=0, on_progress=told.append)
+    train_episodes(learned, Episodes(view, EPISODES), MODEL, seed=0, on_progress=told.append)
     assert told[-1]["step"] == told[-1]["steps"] == 30
     assert all(at["samples_per_second"] > 0 for at in told)
 
 
 def test_unit_input_is_the_same_in_plain_arrays(view, learned):
-    _, model, _ = train_episodes(learned, view, MODEL, replace(EPISODES, steps=10), seed=0)
+    _, model, _ = train_episodes(learned, Episodes(view, replace(EPISODES, steps=10)), MODEL, seed=0)
     x = np.random.default_rng(0).normal(size=(50, 16)).astype(np.float32) * 7
     x[0] = 0
     want = model.transform(torch.from_numpy(x)).detach().numpy()

@@ -6,6 +6,7 @@ to be found among the users on line then. Everybody is seen by their history bef
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,26 +37,23 @@ class Episode:
 
 
 class Episodes:
-    """Draws episodes from what a view shows.
+    """Draws episodes from what a view shows, of the items `item` (int, log rows).
 
     Args:
         view: what may be learned from; nothing at or after its `now` is touched, nor its removed items.
         config: of episodes.
-        items: int[any], rows of the only items to draw; None: all.
 
     Raises:
         DataError: no item has enough clickers, or none who come close enough together.
     """
 
-    def __init__(self, view: View, config: EpisodeConfig, items: NDArray[np.integer] | None = None) -> None:
-        self.config = config
+    def __init__(self, view: View, config: EpisodeConfig) -> None:
+        self.view, self.config = view, config
         pairs, events = view.pairs, view.log.events
         order = np.argsort(pairs.item, kind="stable")
         self._user, self._time = pairs.user[order], pairs.time[order]
         item, start, count = np.unique(pairs.item[order], return_index=True, return_counts=True)
         enough = count >= config.seeds_min + config.positives_min
-        if items is not None:
-            enough &= np.isin(item, items)
         if not enough.any():
             raise DataError(
                 f"{view.log.name}: no item has {config.seeds_min + config.positives_min} clickers before "
@@ -77,11 +75,23 @@ class Episodes:
         self._answered = [m for m in moments if len(m)]
         # an item that was there from the first moment was not born then
         self._born = self._time[self._start] > begin + 0.05 * (self._end - begin)
-        weight = np.log(self._count / config.seeds_min)
-        self._weight = np.cumsum(weight / weight.sum())
+        self._weigh()
         seen = slice(0, int(np.searchsorted(events.time, view.now)))
         shown = ~view.is_removed[events.item[seen]]
         self._online, self._online_time = events.user[seen][shown], events.time[seen][shown]
+
+    def only(self, items: NDArray[np.integer]) -> Episodes:
+        """Those of some of the items: int[any], log rows, at least one of them among `item`."""
+        found, kept = copy.copy(self), np.flatnonzero(np.isin(self.item, items))
+        for name in ("item", "_start", "_count", "_born"):
+            setattr(found, name, getattr(self, name)[kept])
+        found._answered = [self._answered[i] for i in kept]
+        found._weigh()
+        return found
+
+    def _weigh(self) -> None:
+        weight = np.log(self._count / self.config.seeds_min)
+        self._weight = np.cumsum(weight / weight.sum())
 
     def draw(self, rng: np.random.Generator) -> Episode:
         """An episode: items by the logarithm of their clickers, n log-uniform.

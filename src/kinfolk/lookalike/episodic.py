@@ -23,9 +23,8 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from kinfolk.data.log import View
 from kinfolk.lookalike.clusters_many import kmeans_many
-from kinfolk.lookalike.config import EpisodeConfig, LookalikeConfig
+from kinfolk.lookalike.config import LookalikeConfig
 from kinfolk.lookalike.episodes import Episode, Episodes
 from kinfolk.lookalike.model import LookalikeModel
 from kinfolk.nn.checkpoint import (
@@ -45,9 +44,8 @@ _CENTRED_ON = 4000  # users whose mean vector is the start of the centre
 
 def train_episodes(
     learned: Represented,
-    view: View,
+    episodes: Episodes,
     model_config: LookalikeConfig,
-    config: EpisodeConfig,
     *,
     seed: int,
     device: str = "cpu",
@@ -62,9 +60,8 @@ def train_episodes(
 
     Args:
         learned: stage 1.
-        view: everything that may be learned from.
+        episodes: of everything that may be learned from.
         model_config: of stage 2; its m is the encoder's.
-        config: of episodes.
         on_progress: called every few steps with epoch, step, steps, loss, samples_per_second (users embedded).
         metrics_path: JSON lines, one a round of `config.round` steps.
         checkpoint: directory, written after every round; with `resume` training goes on from it.
@@ -74,10 +71,10 @@ def train_episodes(
         over episodes of items that were held out here (stage 1 has met them: it shows progress, no more).
 
     Raises:
-        DataError: no item has enough clickers.
+        DataError: nobody can be told from an item's clickers.
         BundleError: the checkpoint is damaged or of another run.
     """
-    run = _Run(learned, view, model_config, config, seed, device)
+    run, config = _Run(learned, episodes, model_config, seed, device), episodes.config
     file = None if checkpoint is None else checkpoint / "episodes.safetensors"
     rows = run.resume(file) if resume and file is not None else []
     with torch.random.fork_rng(devices=[]):
@@ -95,13 +92,13 @@ class _Run:
     def __init__(
         self,
         learned: Represented,
-        view: View,
+        episodes: Episodes,
         model_config: LookalikeConfig,
-        config: EpisodeConfig,
         seed: int,
         device: str,
     ) -> None:
-        self.view, self.config, self.seed, self.device = view, config, seed, torch.device(device)
+        self.view, self.config = episodes.view, episodes.config
+        self.seed, self.device = seed, torch.device(device)
         self.features, self.learned = learned.features, _digest(learned)
         self.encoder = copy.deepcopy(learned.encoder).to(self.device).requires_grad_(True)
         with torch.random.fork_rng(devices=[]):
@@ -112,9 +109,9 @@ class _Run:
             self.model.centre(torch.from_numpy(self._some_users(learned)).to(self.device))
         tables = [] if self.encoder.fields is None else [self.encoder.fields.weight]
         dense = [p for p in self._parameters() if not any(p is t for t in tables)]
-        self.adam = torch.optim.Adam(dense, lr=config.lr)
-        self.row_adam = RowAdam(tables, lr=config.table_lr)
-        self.train_on, self.held_out = _split(view, config, seed)
+        self.adam = torch.optim.Adam(dense, lr=self.config.lr)
+        self.row_adam = RowAdam(tables, lr=self.config.table_lr)
+        self.train_on, self.held_out = _split(episodes, seed)
 
     def round(self, number: int, on_progress: Callable[[dict[str, float]], None] | None) -> dict[str, float]:
         """`config.round` steps; returns their row of metrics."""
@@ -243,10 +240,9 @@ def _ranking_loss(own: Float[Tensor, p], others: Float[Tensor, q]) -> Float[Tens
     return nn.functional.softplus(others - own[:, None]).mean()
 
 
-def _split(view: View, config: EpisodeConfig, seed: int) -> tuple[Episodes, Episodes]:
+def _split(every: Episodes, seed: int) -> tuple[Episodes, Episodes]:
     """Episodes to learn from and of the items held out; the same where there are too few items to hold one out."""
-    every = Episodes(view, config)
-    held = np.random.default_rng([seed, 5]).permutation(every.item)[: round(len(every.item) * config.validation)]
-    if len(held) == 0:
+    held = np.random.default_rng([seed, 5]).permutation(every.item)[: round(len(every.item) * every.config.validation)]
+    if len(held) in (0, len(every.item)):
         return every, every
-    return Episodes(view, config, np.setdiff1d(every.item, held)), Episodes(view, config, held)
+    return every.only(np.setdiff1d(every.item, held)), every.only(held)

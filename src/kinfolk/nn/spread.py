@@ -15,11 +15,13 @@ from typing import Any
 
 import torch
 
+_CORES = os.cpu_count() or 1  # asked once: it reads a file, and a step of training spreads eleven loops
+
 
 @lru_cache(maxsize=2)
 def _pool(process: int) -> ThreadPoolExecutor:
     """One pool a process: threads do not survive a fork."""
-    return ThreadPoolExecutor(max(1, (os.cpu_count() or 1) - 1), thread_name_prefix=f"kinfolk-{process}")
+    return ThreadPoolExecutor(max(1, _CORES - 1), thread_name_prefix=f"kinfolk-{process}")
 
 
 def spread(kernel: Callable[..., Any], n: int, work: int, *args: Any) -> None:
@@ -31,7 +33,7 @@ def spread(kernel: Callable[..., Any], n: int, work: int, *args: Any) -> None:
         work: floats touched in all; small jobs stay on the calling thread, which costs less than waking another.
         args: what the kernel takes before `first` and `last`.
     """
-    threads = min(torch.get_num_threads(), os.cpu_count() or 1, n, 1 + work // 200_000)
+    threads = min(torch.get_num_threads(), _CORES, n, 1 + work // 200_000)
     if threads <= 1:
         kernel(*args, 0, n)
         return

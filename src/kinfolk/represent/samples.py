@@ -31,24 +31,20 @@ class Samples:
         return Samples(self.user[rows], self.item[rows], self.time[rows])
 
 
-def positives(
-    view: View, *, max_per_user: int | None = 50, seed: int = 0, since: float | None = None, repeats: bool = False
-) -> Samples:
+def positives(view: View, *, max_per_user: int | None = 50, seed: int = 0, repeats: bool = False) -> Samples:
     """The items users consumed, at most `max_per_user` of them a user, drawn at random.
 
     Args:
         view: only what it shows is used.
         max_per_user: so that the most active users do not dominate (RALM uses 50); None means all.
         seed: of the draw.
-        since: leave out what was consumed before this moment, in seconds.
         repeats: every event counts, instead of the first of every user and item.
 
     Returns:
         Samples, sorted by time.
     """
     p = _events(view) if repeats else view.pairs
-    start = 0 if since is None else int(np.searchsorted(p.time, since, side="left"))
-    user, item, time = p.user[start:], p.item[start:], p.time[start:]
+    user, item, time = p.user, p.item, p.time
     if max_per_user is not None and len(user):
         order = np.lexsort((np.random.default_rng(seed).random(len(user)), user))
         sorted_user = user[order]
