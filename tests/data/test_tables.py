@@ -117,6 +117,26 @@ def test_times_become_seconds(times, unit):
     assert read.to_list() == [T, T + 1.5]
 
 
+@pytest.mark.parametrize(("unit", "per"), [("ms", 10**3), ("us", 10**6), ("ns", 10**9)])
+@pytest.mark.parametrize("form", [pl.Int64, pl.UInt64, pl.String, "datetime", "csv", "jsonl"])
+def test_whole_ticks_become_the_nearest_seconds(tmp_path, form, unit, per):
+    """Nanoseconds pass 2^53: read as a float64 they would be off before they are divided."""
+    ticks = [T * per + i * 7_919 * (per // 1000) + i for i in range(300)]
+    times = pl.Series("time", ticks)
+    if form == "datetime":
+        times = times.cast(pl.Datetime(unit))
+    elif form not in ("csv", "jsonl"):
+        times = times.cast(form)
+    events = pl.DataFrame({"user_id": ["u"] * 300, "item_id": ["a"] * 300, "time": times})
+    source = events if form not in ("csv", "jsonl") else tmp_path / f"events.{form}"
+    if form == "csv":
+        events.write_csv(source)
+    elif form == "jsonl":
+        events.write_ndjson(source)
+    read = read_tables(Schema(time_unit="s" if form == "datetime" else unit), source).events.collect()["time"]
+    assert read.to_list() == [t / per for t in ticks]  # Python divides whole numbers without a float64 between
+
+
 def test_dates_are_midnight_utc():
     events = pl.DataFrame({"user_id": ["u", "v"], "item_id": ["a", "b"], "time": [date(2022, 4, 15)] * 2})
     text = events.with_columns(pl.col("time").cast(pl.String))

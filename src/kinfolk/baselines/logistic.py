@@ -115,7 +115,10 @@ def training_set(candidates: Candidates, row: int, view: View, window: float) ->
 def _active(view: View, window: float, gone: NDArray[np.int32]) -> NDArray[np.int32]:
     events = view.log.events
     start, end = np.searchsorted(events.time, [view.now - window, view.now], side="left")
-    return np.setdiff1d(events.user[start:end], gone)
+    active = np.zeros(view.log.n_users, bool)
+    active[events.user[start:end]] = True
+    active[gone] = False
+    return np.flatnonzero(active).astype(np.int32)
 
 
 def _gone(view: View, item: int, seeds: NDArray[np.int32]) -> NDArray[np.int32]:

@@ -18,7 +18,7 @@ from kinfolk.data.source import Table, readable
 from kinfolk.errors import DataError
 from kinfolk.schema import Categorical, Continuous, Field, MultiCategorical, Schema
 
-UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
+UNITS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 """Schema.time_unit -> ticks a second."""
 
 _ROW = "__row__"
@@ -194,10 +194,9 @@ def time_column(plan: Plan, name: str, unit: str) -> None:
     """Seconds since 1970 UTC, Float64, added to the plan: from numbers in `unit`, ISO 8601 text, dates or datetimes."""
     dtype, col = plan.table.columns[name], pl.col(name)
     if isinstance(dtype, pl.Datetime):
-        ticks = UNITS[dtype.time_unit or "us"]
-        expr = col.dt.epoch(dtype.time_unit or "us").cast(pl.Float64) / ticks
+        expr = _seconds(col.dt.epoch(dtype.time_unit or "us"), dtype.time_unit or "us")
     elif dtype == pl.Date:
-        expr = col.cast(pl.Datetime("us")).dt.epoch("us").cast(pl.Float64) / 1e6
+        expr = _seconds(col.cast(pl.Datetime("us")).dt.epoch("us"), "us")
     elif dtype == pl.String and not numeric_text(plan.table, name):
         expr = _iso(col)
         bad = col.str.strip_chars().str.len_chars().gt(0) & expr.is_null()
@@ -208,12 +207,22 @@ def time_column(plan: Plan, name: str, unit: str) -> None:
             _wrong_type(plan.table, name, "moments", "write numbers, ISO 8601 text or datetimes")
         expr, checks = number(plan, name)
         plan.checks.extend(checks)
-        expr = expr / UNITS[unit]
+        expr = _seconds(expr, unit)
+        if dtype == pl.String:  # whole numbers are read as such: text of nanoseconds has more digits than a float64
+            expr = pl.coalesce(_seconds(col.str.strip_chars().cast(pl.Int64, strict=False), unit), expr)
+        elif dtype.is_integer():
+            expr = _seconds(col.cast(pl.Int64) if is_signed_integer(dtype) else col, unit)
     plan.checks.append(
         Check(name, expr.is_null(), "the time is missing", "give every row a time, or leave the row out")
     )
     plan.select.append(expr.alias(name))
     plan.time = expr
+
+
+def _seconds(ticks: pl.Expr, unit: str) -> pl.Expr:
+    """Float64, from whole ticks to within a rounding: whole seconds and the rest apart, since nanoseconds pass 2^53."""
+    whole = ticks // UNITS[unit]
+    return whole.cast(pl.Float64) + (ticks - whole * UNITS[unit]).cast(pl.Float64) / UNITS[unit]
 
 
 def numeric_text(table: Table, name: str) -> bool:
@@ -231,7 +240,7 @@ def _iso(col: pl.Expr) -> pl.Expr:
         text.str.to_datetime(form, time_unit="us", strict=False).dt.replace_time_zone("UTC")
         for form in ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d")
     ]
-    return pl.coalesce(zoned, *plain).dt.epoch("us").cast(pl.Float64) / 1e6
+    return _seconds(pl.coalesce(zoned, *plain).dt.epoch("us"), "us")
 
 
 def label_column(plan: Plan, name: str) -> None:

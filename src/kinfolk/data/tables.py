@@ -130,8 +130,8 @@ def _open(schema: Schema, role: str, source: TableSource) -> Table:
     texts = [*ids.values(), *(f.name for f in fields if not isinstance(f, Continuous | MultiCategorical))]
     numbers = [f.name for f in fields if isinstance(f, Continuous)]
     if role == "events":
-        texts.append(c.kind)
-        numbers += [c.time, c.label, c.position, c.dwell]
+        texts += [c.kind, c.time]  # a number in nanoseconds has more digits than a float64
+        numbers += [c.label, c.position, c.dwell]
     table = open_table(source, role, texts, numbers)
     for key, name in ids.items():
         need(table, [name], f"columns.{key}")
