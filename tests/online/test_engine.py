@@ -27,7 +27,7 @@ def brute_force(backend, bundle, user, candidates):
     vector = np.asarray(bundle.lookalike[bundle.rows(np.array([user]))])
     out = {}
     for candidate in candidates:
-        s = backend.snapshots.latest(candidate, bundle.version)
+        s = backend.snapshots.latest([candidate], bundle.version)[0]
         crowd = Crowds(s.centroids[None], s.sizes[None], s.global_embedding[None], np.array([s.seeds_used]))
         out[candidate] = float(score_users(bundle.weights.index(crowd), vector, bundle.weights.queries(vector))[0, 0])
     return out
@@ -303,7 +303,7 @@ def test_what_expires_leaves_the_stores_though_nobody_asks(make, backend, users,
     soon, later, never = backend.candidates.get(["soon", "later", "never"])
     assert (soon.retired_at, later.retired_at, never.retired_at) == (clock(), None, None)
     assert backend.seeds.count("soon") == 0
-    assert backend.snapshots.latest("soon", engine.model) is None
+    assert backend.snapshots.latest(["soon"], engine.model)[0] is None
     assert "soon" in backend.snapshots.since(cursor, engine.model).retired
     assert engine.stats()["expired"] == 1
     make().put_candidate("later", {}, clock() + MINUTE)  # another process gives it more time

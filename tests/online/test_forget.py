@@ -134,15 +134,17 @@ def test_no_crowd_made_with_them_outlives_purged(crowded, users, clock, backend,
     engine, seeds = crowded
     user = seeds["c11"][0]
     held = [c for c in seeds if user in seeds[c]]
-    before = {c: backend.snapshots.latest(c, small_bundle.version) for c in held}
+    before = {c: backend.snapshots.latest([c], small_bundle.version)[0] for c in held}
     engine.post_clicks(users[200:203], ["c11"] * 3, [None] * 3)
     engine.forget(user)
-    renewed = {c: backend.snapshots.latest(c, small_bundle.version).generation > before[c].generation for c in held}
+    renewed = {
+        c: backend.snapshots.latest([c], small_bundle.version)[0].generation > before[c].generation for c in held
+    }
     assert engine.forget_status(user).state == ("purged" if all(renewed.values()) else "pending")
     refreshed(engine, clock)
     assert engine.forget_status(user).state == "purged"
     for c in held:
-        assert backend.snapshots.latest(c, small_bundle.version).generation > before[c].generation
+        assert backend.snapshots.latest([c], small_bundle.version)[0].generation > before[c].generation
 
 
 def test_alone_in_a_cluster_is_out_at_once(make, users, backend, small_bundle):
@@ -154,7 +156,7 @@ def test_alone_in_a_cluster_is_out_at_once(make, users, backend, small_bundle):
     assert alone_in(backend, small_bundle, "a", vector)
     other.forget(users[0])
     assert not alone_in(backend, small_bundle, "a", vector)
-    assert backend.snapshots.latest("solo", small_bundle.version).seeds_used == 0
+    assert backend.snapshots.latest(["solo"], small_bundle.version)[0].seeds_used == 0
     for process in (engine, other):
         assert [s.candidate for s in process.feed(users[9], 5).items] == ["a"]
         assert process.get_candidate("a").seeds_used == 2
@@ -164,7 +166,7 @@ def test_alone_in_a_cluster_is_out_at_once(make, users, backend, small_bundle):
 
 
 def alone_in(backend, bundle, candidate, vector):
-    s = backend.snapshots.latest(candidate, bundle.version)
+    s = backend.snapshots.latest([candidate], bundle.version)[0]
     return bool(((s.centroids == vector).all(axis=1) & (s.sizes > 0)).any())
 
 

@@ -115,7 +115,7 @@ def test_seeds_are_those_of_the_memory_store_whatever_happens(client, open_store
             model.drop(argument)
         elif what == "clean":
             for s in (store, model):
-                s.clean(argument, s.dirty().get(argument, 0))
+                s.clean({argument: s.dirty().get(argument, 0)})
         else:
             store.fold(argument)
         assert store.generation() >= before
@@ -152,7 +152,7 @@ def test_identities_are_remembered_as_long_as_promised_and_not_for_ever(open_sto
 def test_what_was_dropped_as_a_duplicate_changes_nothing(open_store):
     store = open_store().seeds
     first = store.append(many(3), NOW)
-    store.clean("c", store.dirty()["c"])
+    store.clean({"c": store.dirty()["c"]})
     assert store.append(many(3), NOW).generation == first.generation
     assert store.dirty() == {}
     assert store.append(many(4), NOW).new == 1
@@ -164,7 +164,7 @@ def test_clean_spares_what_came_meanwhile(open_store):
     store.append(many(3), NOW)
     seen = store.dirty()["c"]
     store.append(many(3, first=10), NOW)
-    store.clean("c", seen)
+    store.clean({"c": seen})
     assert store.dirty()["c"] > seen
 
 
@@ -380,7 +380,7 @@ def test_a_lower_fence_publishes_nothing(open_store):
     assert store.publish([snapshot], 7) == 1
     with pytest.raises(FenceError, match="stale"):
         store.publish([Snapshot("d", "m", 1, 1, 1, 9, point, point[:, 0], point[0])], 6)
-    assert store.latest("d", "m") is None
+    assert store.latest(["d"], "m")[0] is None
     assert store.cursor() == 1
 
 

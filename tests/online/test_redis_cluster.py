@@ -128,7 +128,7 @@ def test_no_script_is_called_with_keys_of_two_slots(backend, monkeypatch):
     backend.seeds.append(of(users, [f"c{u % 9}" for u in users]), NOW)
     backend.seeds.fold("c1")
     backend.seeds.forget(np.array([1, 2], np.uint64))
-    backend.seeds.clean("c3", backend.seeds.dirty()["c3"])
+    backend.seeds.clean({"c3": backend.seeds.dirty()["c3"]})
     backend.seeds.drop("c4")
     backend.snapshots.publish([snapshot(f"c{i}", 1) for i in range(9)], 3)
     backend.snapshots.retire("c5")
@@ -152,7 +152,7 @@ def test_a_writer_that_dies_before_marking_is_healed_by_the_repetition(backend, 
     again = backend.seeds.append(of([1, 2], ["c", "c"]), NOW)
     assert (again.new, again.duplicates) == (0, 2)
     assert backend.seeds.dirty()["c"] <= again.generation
-    backend.seeds.clean("c", again.generation)
+    backend.seeds.clean({"c": again.generation})
     backend.seeds.append(of([1, 2], ["c", "c"]), NOW)
     assert backend.seeds.dirty() == {}
     assert backend.seeds.stats()["seeds"] == 2

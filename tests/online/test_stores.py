@@ -125,7 +125,7 @@ def fill(backend):
 
 def holds_all(backend, secret):
     assert seconds_of(backend.seeds.recent("a", 9)) == [(1, NOW // 1000), (2, NOW // 1000 + 1)]
-    assert same(backend.snapshots.latest("a", "m1"), snapshot("a", 1))
+    assert same(backend.snapshots.latest(["a"], "m1")[0], snapshot("a", 1))
     assert backend.candidates.get(["a"]) == [Candidate("a", NOW)]
     assert backend.users.get(1) == UserRecord(1, "u1", {}, NOW)
     assert backend.keys.find("d") is not None
@@ -846,7 +846,7 @@ def test_memory_follows_what_is_remembered_not_what_has_come(url):
             if i % 40 == 0:
                 seeds.forget(np.array([i], np.uint64))
                 for candidate, generation in seeds.dirty().items():
-                    seeds.clean(candidate, generation)
+                    seeds.clean({candidate: generation})
             log = seeds._log
             memory = [seeds._identities._key, log.user, log._last_of_user, log._last_of_item, log._arrivals, log._gone]
             sizes.append([len(held) for held in (*memory, seeds._counted, seeds._items, backend._db._idle)])
@@ -883,7 +883,7 @@ def test_names_of_dropped_candidates_go_with_the_last_click_that_has_them(url, f
                 store.drop(gone)
                 del live[gone]
             for candidate, generation in store.dirty().items():
-                store.clean(candidate, generation)
+                store.clean({candidate: generation})
             held.append((len(store._items), len(store._bare), len(store._counted)))
             if i % 100 == 99:
                 right(store, now)
@@ -911,7 +911,7 @@ def test_neither_what_a_trail_shows_nor_who_came_back_is_let_go(url, crowd):
         store.append(clicks_of([(1, "back", NOW)]), NOW)
         store.drop("back")
         store.append(clicks_of([(2, "back", NOW)]), NOW)
-        store.clean("back", store.generation())
+        store.clean({"back": store.generation()})
         for i in range(400):
             now, name = NOW + 100 * i, f"c{i}"
             store.append(clicks_of([(7, name, now), *((100 * i + u + 9, name, now) for u in range(crowd))]), now)

@@ -21,7 +21,7 @@ def scores(engine, user):
 
 def by_hand(backend, bundle, user, candidate):
     vector = np.asarray(bundle.lookalike[bundle.rows(np.array([user]))])
-    s = backend.snapshots.latest(candidate, bundle.version)
+    s = backend.snapshots.latest([candidate], bundle.version)[0]
     crowd = Crowds(s.centroids[None], s.sizes[None], s.global_embedding[None], np.array([s.seeds_used]))
     return float(score_users(bundle.weights.index(crowd), vector, bundle.weights.queries(vector))[0, 0])
 
@@ -152,13 +152,13 @@ def test_snapshots_of_the_old_model_linger_and_go(make, users, backend, clock, s
     engine.swap(other_bundle.path)
     engine.forget(users[0])
     engine._work.keep()
-    assert backend.snapshots.latest("a", small_bundle.version) is not None
+    assert backend.snapshots.latest(["a"], small_bundle.version)[0] is not None
     assert engine.forget_status(users[0]).state == "pending", "the old model's crowd may show the user"
     clock.forward(LINGER_MS)
     engine._work.refresh()
     engine._work.keep()
-    assert backend.snapshots.latest("a", small_bundle.version) is None
-    assert backend.snapshots.latest("a", other_bundle.version) is not None
+    assert backend.snapshots.latest(["a"], small_bundle.version)[0] is None
+    assert backend.snapshots.latest(["a"], other_bundle.version)[0] is not None
     assert engine.forget_status(users[0]).state == "purged"
 
 

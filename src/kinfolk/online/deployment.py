@@ -13,6 +13,7 @@ from kinfolk.online.counts import Counts
 from kinfolk.online.fallback import Popularity
 from kinfolk.online.options import EngineSettings
 from kinfolk.online.ports import Backend
+from kinfolk.online.retire import clear
 from kinfolk.online.roster import Roster
 from kinfolk.online.served import Served
 
@@ -72,14 +73,11 @@ class Deployment:
         return [self.model] if preparing is None else [self.model, preparing]
 
     def retire(self, candidates: Sequence[str], now: int) -> int:
-        """Retire candidates for good: no snapshot, no seeds; returns the version of the candidates after it.
-
-        The mark comes first: a process killed between the steps leaves snapshots and seeds that no read shows.
-        """
+        """Retire candidates for good: no snapshot, no seeds; returns the version of the candidates after it."""
         if not candidates:
             return self.roster.version
         version = self.backend.candidates.retire(candidates, now)
-        self._clear(candidates)
+        clear(self, candidates)
         return version
 
     def _expire(self, now: int) -> None:
@@ -87,14 +85,8 @@ class Deployment:
         with self._retiring:
             self.roster.catch_up()
             expired = self.backend.candidates.expire(self.roster.due(now), now)
-            self._clear(expired)
+            clear(self, expired)
             self.expired += len(expired)
-
-    def _clear(self, retired: Sequence[str]) -> None:
-        for candidate in retired:
-            self.backend.snapshots.retire(candidate)
-            self.backend.seeds.drop(candidate)
-        self.roster.catch_up()
 
     def key(self, user: str) -> int:
         """The key of an outside user id."""

@@ -133,7 +133,7 @@ class Purge:
     def _renew(self, served: Served, candidate: str, vector: NDArray[np.float32] | None, generation: int) -> None:
         """Cluster anew at once if a centroid may be the user's own embedding."""
         d = self._d
-        old = d.backend.snapshots.latest(candidate, served.model)
+        old = d.backend.snapshots.latest([candidate], served.model)[0]
         if old is None or not alone(old.centroids, old.sizes, vector):
             return
         made = snapshot_now(d, served, candidate, generation)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +13,11 @@ from kinfolk.online.answers import Accepted, ConflictError, SeedsAccepted
 from kinfolk.online.checks import check_count, check_id, check_ids, check_same, times_of
 from kinfolk.online.clicks import Clicks, user_keys
 from kinfolk.online.crowd import nothing
-from kinfolk.online.deployment import Deployment
 from kinfolk.online.ports import Candidate, Snapshot
 from kinfolk.online.served import Served
+
+if TYPE_CHECKING:
+    from kinfolk.online.deployment import Deployment
 
 U64 = NDArray[np.uint64]
 

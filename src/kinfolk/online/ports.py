@@ -3,7 +3,7 @@
 Every method is synchronous and may be called from any thread. What returns is durable: it survives the kill of this
 process and of the store. Times are int64 milliseconds since 1970 UTC and always arguments. `kinfolk.testing.ports`
 holds the suites that every backend passes, on a real server where it has one. The values they speak in are written in
-`records.py` and imported from here.
+`records.py`, the two ports that grow with clicks in `crowd_ports.py`; both are imported from here.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinfolk.errors import KinfolkError
-from kinfolk.online.clicks import Clicks, Seeds
+from kinfolk.online.crowd_ports import SeedStore, SnapshotStore
 from kinfolk.online.records import (
     Appended,
     Audience,
@@ -67,75 +67,6 @@ class StoreError(KinfolkError):
 
 class FenceError(StoreError):
     """Another holder has taken the lease: what was to be written is stale."""
-
-
-class SeedStore(Protocol):
-    """Who clicked what: the newest `max_seeds` distinct users of every candidate, and each user's own last clicks."""
-
-    def append(self, clicks: Clicks, now: int) -> Appended:
-        """Keep clicks, all or none, durably. A click whose identity arrived within the last `remember` is dropped.
-
-        A second click of a user moves them to its time if that is later; late clicks land where their time puts them.
-        Callers drop clicks of forgotten users and retired candidates before.
-        """
-
-    def recent(self, candidate: str, limit: int) -> Seeds:
-        """The newest `limit` distinct users, oldest first. Empty for an unknown candidate."""
-
-    def count(self, candidate: str) -> int:
-        """Distinct users kept."""
-
-    def trail(self, user: int, limit: int) -> tuple[list[str], NDArray[np.int64]]:
-        """Items a user clicked within about the last `remember` and their times (ms), oldest first, distinct items."""
-
-    def generation(self) -> int:
-        """Number of the newest write; it never falls."""
-
-    def dirty(self) -> dict[str, int]:
-        """Candidates whose seeds changed since they were last `clean`, with the generation of the last change."""
-
-    def clean(self, candidate: str, generation: int) -> None:
-        """Not dirty any more, unless something newer than `generation` came meanwhile."""
-
-    def forget(self, users: NDArray[np.uint64]) -> list[str]:
-        """Remove users from every candidate and drop their trails; returns the candidates that held one (now dirty)."""
-
-    def drop(self, candidate: str) -> None:
-        """Forget all seeds of a candidate."""
-
-    def stats(self) -> dict[str, int]:
-        """At least `candidates`, `seeds` (distinct kept, all candidates) and `bytes`; may be some seconds old."""
-
-
-class SnapshotStore(Protocol):
-    """The latest snapshot of every candidate and model version."""
-
-    def publish(self, snapshots: Sequence[Snapshot], fence: int | None) -> int:
-        """Put snapshots in place, each whole or not at all; returns the cursor after it.
-
-        With `fence`, of the refresher's lease: raises FenceError if a higher one has published. Without, the first
-        snapshot of a new candidate made on the spot: it is put in place only where no snapshot of that candidate and
-        model shows an equal or newer generation. A fenced one, too, never replaces one of a newer generation. Retired
-        candidates are left out silently.
-        """
-
-    def latest(self, candidate: str, model: str) -> Snapshot | None:
-        """None if there is none."""
-
-    def cursor(self) -> int:
-        """Number of the newest change, cheap enough for every request; it never falls."""
-
-    def since(self, cursor: int, model: str) -> Changes:
-        """What changed for a model version after a cursor; 0 gives everything."""
-
-    def retire(self, candidate: str) -> int:
-        """Remove a candidate's snapshots of all versions for good until `revive`; returns the cursor after it."""
-
-    def revive(self, candidate: str) -> None:
-        """Let a retired candidate have snapshots again."""
-
-    def drop_models(self, keep: Sequence[str]) -> None:
-        """Remove snapshots of all model versions but these."""
 
 
 class CandidateStore(Protocol):

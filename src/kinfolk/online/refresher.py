@@ -24,6 +24,7 @@ from kinfolk.online.clock import Clock
 from kinfolk.online.crowd import Crowd, nothing
 from kinfolk.online.options import EngineSettings
 from kinfolk.online.ports import Backend, FenceError, Snapshot
+from kinfolk.online.retire import drop_retired
 from kinfolk.online.space import Space
 
 LEASE = "refresher"
@@ -200,16 +201,17 @@ class Refresher:
         points = 0
         for first in range(0, len(dirty), _SLICE):
             part = dirty[first : first + _SLICE]
-            for (name, generation), candidate in zip(part, stores.candidates.get([n for n, _ in part]), strict=True):
+            names = [name for name, _ in part]
+            there, shown = stores.candidates.get(names), stores.snapshots.latest(names, space.model)
+            for (name, generation), candidate, warm in zip(part, there, shown, strict=True):
                 if candidate is None:
                     continue  # no candidate yet; it stays dirty until it is one
                 if candidate.retired_at is not None:
-                    stores.seeds.clean(name, generation)
+                    drop_retired(stores, name)  # clicks that were on their way when it was
                     self._barren.pop(name, None)
                     continue
-                seeds = stores.seeds.recent(name, self._settings.max_seeds)
-                crowds.append(Crowd(name, seeds, generation, stores.snapshots.latest(name, space.model)))
-                points += len(seeds)
+                crowds.append(Crowd(name, stores.seeds.recent(name, self._settings.max_seeds), generation, warm))
+                points += len(crowds[-1].seeds)
                 if len(crowds) >= _SLICE or points >= _POINTS:
                     yield crowds
                     crowds, points = [], 0
@@ -235,8 +237,7 @@ class Refresher:
             else:
                 self._barren[crowd.candidate] = crowd.generation
         if self._space() is space:  # else the model was changed, and in its space this is not shown
-            for crowd in crowds:
-                stores.seeds.clean(crowd.candidate, crowd.generation)
+            stores.seeds.clean({crowd.candidate: crowd.generation for crowd in crowds})
         self._counted["published"] += len(out)
         return len(out)
 
@@ -257,9 +258,9 @@ class Refresher:
             generation = stores.seeds.generation()  # before the seeds are read: what comes later is dirty by itself
             after = ""
             while page := stores.candidates.page(after, _PAGE):
-                for candidate in page:
-                    shown = stores.snapshots.latest(candidate.id, space.model)
-                    if (shown is None or not shown.seeds_used) and stores.seeds.count(candidate.id):
+                shown = stores.snapshots.latest([candidate.id for candidate in page], space.model)
+                for candidate, crowd in zip(page, shown, strict=True):
+                    if (crowd is None or not crowd.seeds_used) and stores.seeds.count(candidate.id):
                         found[candidate.id] = generation
                 after = page[-1].id
                 self._renew()

@@ -8,8 +8,9 @@ from kinfolk.errors import DataError
 from kinfolk.online.answers import CandidateView, NotFoundError
 from kinfolk.online.checks import check_count, check_id, check_ids, check_page
 from kinfolk.online.deployment import Deployment
-from kinfolk.online.intake import no_crowd, snapshots_now
+from kinfolk.online.intake import snapshots_now
 from kinfolk.online.ports import Candidate, Json
+from kinfolk.online.retire import drop_retired, let_back
 from kinfolk.online.served import Served
 
 
@@ -23,14 +24,14 @@ def put(d: Deployment, id: str, meta: Json, expires_at: int | None) -> Candidate
     if expires_at is None and d.settings.candidate_ttl_ms is not None:
         expires_at = now + d.settings.candidate_ttl_ms
     (old,) = d.backend.candidates.get([id])
-    if old is not None and old.retired_at is not None:
-        d.backend.seeds.drop(id)  # in case its retirement was cut short
-        d.backend.snapshots.revive(id)
-        generation = d.backend.seeds.generation()
-        none = [no_crowd(d, model, id, generation) for model in d.models()]
-        d.backend.snapshots.publish(none, None)  # for processes that have not seen it retire
-    lives = old is not None and old.retired_at is None
-    d.backend.candidates.put([Candidate(id, old.created_at if old and lives else now, expires_at, None, dict(meta))])
+    retired = old is not None and old.retired_at is not None
+    if retired:
+        drop_retired(d.backend, id)  # in case its retirement was cut short
+        let_back(d, id)
+    created = now if old is None or retired else old.created_at
+    d.backend.candidates.put([Candidate(id, created, expires_at, None, dict(meta))])
+    if retired:
+        let_back(d, id)  # whoever retires it may have come in between, and sees from now on that it is back
     d.roster.catch_up()
     if served.facts(id) is None and d.backend.seeds.count(id):  # clicked before it was a candidate
         snapshots_now(d, [id], d.backend.seeds.generation())

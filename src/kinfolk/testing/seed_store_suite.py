@@ -101,7 +101,9 @@ _STEP = st.one_of(
     st.tuples(st.just("replay"), st.lists(st.integers(0, 200), min_size=1, max_size=6)),
     st.tuples(st.just("forget"), st.lists(st.sampled_from(USERS), min_size=1, max_size=2, unique=True)),
     st.tuples(st.just("drop"), st.sampled_from(CANDIDATES)),
+    st.tuples(st.just("drop not"), st.sampled_from(CANDIDATES)),
     st.tuples(st.just("clean"), st.sampled_from(CANDIDATES)),
+    st.tuples(st.just("clean all"), st.just(None)),
     st.tuples(st.just("clean late"), _CLICK),
     st.tuples(st.just("reopen"), st.just(None)),
 )
@@ -140,8 +142,15 @@ class SeedStoreSuite:
                     forgotten |= {row for row in model.sent if row[1] == what}
                     store.drop(what)  # type: ignore[arg-type]
                     model.drop(what)  # type: ignore[arg-type]
+                elif kind == "drop not":
+                    store.drop(what, lambda: False)  # type: ignore[arg-type]
+                elif kind == "clean all":
+                    store.clean({**store.dirty(), "never": 1})
+                    assert store.dirty() == {}
+                    model.dirty.clear()
+                    model.possibly.clear()
                 elif kind == "clean":
-                    store.clean(what, store.dirty().get(what, 0))  # type: ignore[arg-type, call-overload]
+                    store.clean({str(what): store.dirty().get(str(what), 0)})
                     model.dirty.discard(what)
                     model.possibly.discard(what)
                 elif kind == "clean late" and what not in forgotten:
@@ -150,7 +159,7 @@ class SeedStoreSuite:
                     model.dirty.discard(candidate)
                     model.possibly.discard(candidate)
                     self._append(store, model, [what], now)  # type: ignore[list-item]
-                    store.clean(candidate, known)
+                    store.clean({candidate: known})
                 self._check(store, model)
                 assert store.generation() >= generation
                 generation = store.generation()
@@ -281,11 +290,66 @@ class SeedStoreSuite:
             while not done.is_set():
                 for candidate, generation in store.dirty().items():
                     seen[candidate] = set(store.recent(candidate, 999).user.tolist())
-                    store.clean(candidate, generation)
+                    store.clean({candidate: generation})
 
         at_once([send, refresh])
         dirty = store.dirty()
         for c in range(3):
             if f"c{c}" not in dirty:
                 assert seen[f"c{c}"] == set(range(c, 240, 3))
+        backend.close()
+
+    def test_many_are_clean_at_once_but_for_those_with_newer_clicks(self, harness: Harness) -> None:
+        """And stay so after a restart."""
+        backend = harness.open(StoreOptions())
+        store, names = backend.seeds, [f"c{i}" for i in range(40)]
+        store.append(clicks_of([(1, name, NOW) for name in names]), NOW)
+        seen = store.dirty()
+        assert set(seen) == set(names)
+        store.append(clicks_of([(2, name, NOW + 2000) for name in names[::3]]), NOW)
+        store.clean(seen)
+        assert set(store.dirty()) == set(names[::3])
+        assert all(generation > seen[name] for name, generation in store.dirty().items())
+        backend = harness.reopen(backend)
+        assert set(backend.seeds.dirty()) >= set(names[::3])
+        backend.seeds.clean(backend.seeds.dirty())
+        assert backend.seeds.dirty() == {}
+        backend.close()
+
+    def test_what_comes_after_a_drop_was_decided_stays(self, harness: Harness) -> None:
+        """Whoever drops looks whether the candidate is out; another thread lets it back and then clicks it at once."""
+        backend = harness.open(StoreOptions())
+        store, out, rounds = backend.seeds, threading.Event(), 30
+        turn = threading.Barrier(2)
+
+        def drop() -> None:
+            for n in range(rounds):
+                out.set()
+                turn.wait(60)
+                for _ in range(1 + n % 3):
+                    store.drop("a", out.is_set)
+                turn.wait(60)
+
+        def put_back() -> None:
+            for n in range(rounds):
+                turn.wait(60)
+                out.clear()
+                store.append(clicks_of([(100 + n, "a", NOW + 1000 * n), (100 + n, "b", NOW + 1000 * n)]), NOW)
+                turn.wait(60)
+                assert 100 + n in store.recent("a", 99).user.tolist()
+                assert "a" in store.dirty()
+
+        store.append(clicks_of([(1, "a", NOW), (1, "b", NOW)]), NOW)
+        at_once([drop, put_back])
+        for _ in range(2):
+            kept = store.recent("a", 99).user.tolist()
+            assert 100 + rounds - 1 in kept
+            assert store.count("a") == len(kept)
+            assert store.count("b") == rounds + 1
+            assert store.stats()["seeds"] == len(kept) + rounds + 1
+            backend = harness.reopen(backend)
+            store = backend.seeds
+        assert set(store.forget(np.array([100 + rounds - 1], np.uint64))) == {"a", "b"}, "it is listed still"
+        store.drop("a")
+        assert store.count("a") == 0
         backend.close()

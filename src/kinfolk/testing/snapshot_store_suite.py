@@ -59,8 +59,8 @@ class SnapshotStoreSuite:
             store = backend.snapshots
             assert store.cursor() == cursor > 0
             for s in given:
-                assert same(store.latest(s.candidate, s.model), s)
-            assert store.latest("c", "m2") is None
+                assert same(store.latest([s.candidate], s.model)[0], s)
+            assert store.latest(["c"], "m2")[0] is None
             changes = store.since(0, "m1")
             assert {s.candidate for s in changes.snapshots} == {"é {1}", "b", "c"}
             assert (changes.retired, changes.cursor) == ([], cursor)
@@ -86,7 +86,7 @@ class SnapshotStoreSuite:
         store.publish([snapshot("a", 5, k=1)], None)
         for fence, generation, k, stays in [(None, 4, 2, 1), (None, 5, 2, 1), (1, 4, 2, 1), (1, 5, 2, 2), (1, 6, 3, 3)]:
             store.publish([snapshot("a", generation, k=k)], fence)
-            latest = store.latest("a", "m1")
+            latest = store.latest(["a"], "m1")[0]
             assert latest is not None
             assert len(latest.sizes) == stays
 
@@ -99,11 +99,11 @@ class SnapshotStoreSuite:
         with pytest.raises(FenceError):
             backend.snapshots.publish([snapshot("a", 2), snapshot("b", 1)], 6)
         assert backend.snapshots.cursor() == cursor
-        assert same(backend.snapshots.latest("a", "m1"), snapshot("a", 1))
-        assert backend.snapshots.latest("b", "m1") is None
+        assert same(backend.snapshots.latest(["a"], "m1")[0], snapshot("a", 1))
+        assert backend.snapshots.latest(["b"], "m1")[0] is None
         backend.snapshots.publish([snapshot("a", 2)], 7)
         backend.snapshots.publish([snapshot("a", 3)], 8)
-        assert same(backend.snapshots.latest("a", "m1"), snapshot("a", 3))
+        assert same(backend.snapshots.latest(["a"], "m1")[0], snapshot("a", 3))
         backend.close()
 
     def test_retired_candidates_are_gone_until_revived(self, harness: Harness) -> None:
@@ -116,8 +116,8 @@ class SnapshotStoreSuite:
         for _ in range(2):
             store = backend.snapshots
             store.publish([snapshot("a", 9), snapshot("b", 2)], 1)
-            assert store.latest("a", "m1") is None
-            assert store.latest("a", "m2") is None
+            assert store.latest(["a"], "m1")[0] is None
+            assert store.latest(["a"], "m2")[0] is None
             changes = store.since(seen, "m1")
             assert ([s.candidate for s in changes.snapshots], changes.retired) == (["b"], ["a"])
             assert [s.candidate for s in store.since(0, "m1").snapshots] == ["b"]
@@ -125,7 +125,7 @@ class SnapshotStoreSuite:
         store = backend.snapshots
         store.revive("a")
         store.publish([snapshot("a", 9)], None)
-        assert same(store.latest("a", "m1"), snapshot("a", 9))
+        assert same(store.latest(["a"], "m1")[0], snapshot("a", 9))
         assert store.since(seen, "m1").retired == []
         backend.close()
 
@@ -134,7 +134,7 @@ class SnapshotStoreSuite:
         store = harness.open(StoreOptions()).snapshots
         store.publish([snapshot("a", 1, m) for m in ("m1", "m2", "m3")], None)
         store.drop_models(["m2", "m4"])
-        assert [store.latest("a", m) is not None for m in ("m1", "m2", "m3")] == [False, True, False]
+        assert [store.latest(["a"], m)[0] is not None for m in ("m1", "m2", "m3")] == [False, True, False]
 
     def test_readers_never_see_half_a_snapshot_nor_go_back(self, harness: Harness) -> None:
         """One thread publishes, two read."""
@@ -155,7 +155,7 @@ class SnapshotStoreSuite:
                 changes = store.since(cursor, "m1")
                 assert changes.cursor >= cursor
                 cursor = changes.cursor
-                for s in [*changes.snapshots, store.latest("a", "m1")]:
+                for s in [*changes.snapshots, store.latest(["a"], "m1")[0]]:
                     if s is not None:
                         assert same(s, snapshot(s.candidate, s.generation, h=64))
                 for s in changes.snapshots:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict, defaultdict, deque
+from collections.abc import Callable, Mapping
 from itertools import islice
 
 import numpy as np
@@ -107,11 +108,12 @@ class MemorySeeds:
         with self._lock:
             return dict(self._changed)
 
-    def clean(self, candidate: str, generation: int) -> None:
+    def clean(self, seen: Mapping[str, int]) -> None:
         """As the port says."""
         with self._lock:
-            if self._changed.get(candidate, generation + 1) <= generation:
-                del self._changed[candidate]
+            for candidate, generation in seen.items():
+                if self._changed.get(candidate, generation + 1) <= generation:
+                    del self._changed[candidate]
 
     def forget(self, users: NDArray[np.uint64]) -> list[str]:
         """As the port says."""
@@ -129,9 +131,11 @@ class MemorySeeds:
                 self._trails.pop(user, None)
             return held
 
-    def drop(self, candidate: str) -> None:
-        """As the port says."""
+    def drop(self, candidate: str, still: Callable[[], bool] | None = None) -> None:
+        """As the port says; nothing comes between the question and the deed."""
         with self._lock:
+            if still is not None and not still():
+                return
             self._young.pop(candidate, None)
             self._blocks.pop(candidate, None)
             self._changed.pop(candidate, None)

@@ -35,10 +35,10 @@ class MemorySnapshots:
                     self._latest[s.candidate, s.model] = self._cursor, s
             return self._cursor
 
-    def latest(self, candidate: str, model: str) -> Snapshot | None:
+    def latest(self, candidates: Sequence[str], model: str) -> list[Snapshot | None]:
         """As the port says."""
-        found = self._latest.get((candidate, model))
-        return found and found[1]
+        found = [self._latest.get((candidate, model)) for candidate in candidates]
+        return [held and held[1] for held in found]
 
     def cursor(self) -> int:
         """As the port says."""

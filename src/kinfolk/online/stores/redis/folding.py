@@ -49,10 +49,21 @@ redis.call('HSET', KEYS[1], 'version', ARGV[3], 'count', ARGV[4], 'blocks', ARGV
 return changed
 """)
 
-# KEYS: facts, young, blocks.
+# KEYS: facts, young, blocks. ARGV: version read, bytes of young read, new version. Answers 0: nothing is left, 1: what
+# came since, -1: others were faster.
 _DROP = Script("""
-if (redis.call('HGET', KEYS[1], 'version') or '') ~= ARGV[1] then return 0 end
-for i = 1, #KEYS do redis.call('UNLINK', KEYS[i]) end
+local version = redis.call('HGET', KEYS[1], 'version') or ''
+if version == ARGV[3] then return 1 end -- sent twice
+if version ~= ARGV[1] then return -1 end
+for i = 3, #KEYS do redis.call('UNLINK', KEYS[i]) end
+local read, young = tonumber(ARGV[2]), redis.call('STRLEN', KEYS[2])
+if young <= read then
+  redis.call('DEL', KEYS[1])
+  redis.call('UNLINK', KEYS[2])
+  return 0
+end
+if read > 0 then redis.call('SET', KEYS[2], redis.call('GETRANGE', KEYS[2], read, -1)) end
+redis.call('HSET', KEYS[1], 'version', ARGV[3], 'count', 0, 'blocks', 0)
 return 1
 """)
 
@@ -118,9 +129,11 @@ def commit(connection: Connection, kept: Kept, block: Block, generation: int = 0
 
 
 def discard(connection: Connection, kept: Kept) -> bool:
-    """Remove everything; False if others were faster."""
+    """Remove what was read and nothing that came since; False if others were faster."""
     old = [_block(kept.candidate, kept.version, i) for i in range(kept.parts)]
-    return bool(connection.run(_DROP, [*_keys(kept.candidate), *old], kept.version))
+    version = f"d{connection.do('INCR', names.DRAFTS)}"
+    left = connection.run(_DROP, [*_keys(kept.candidate), *old], kept.version, kept.young, version)
+    return int(left) >= 0
 
 
 def change(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 
 import numpy as np
@@ -39,10 +39,12 @@ if redis.call('EXISTS', KEYS[1]) == 1 and cleaned < tonumber(ARGV[1]) then
 end
 """)
 
-# KEYS: dirty list. ARGV: candidate, generation.
+# KEYS: dirty list. ARGV: of each its candidate, generation.
 _CLEAN = Script("""
-local dirty = redis.call('ZSCORE', KEYS[1], ARGV[1])
-if dirty and tonumber(dirty) <= tonumber(ARGV[2]) then redis.call('ZREM', KEYS[1], ARGV[1]) end
+for i = 1, #ARGV, 2 do
+  local dirty = redis.call('ZSCORE', KEYS[1], ARGV[i])
+  if dirty and tonumber(dirty) <= tonumber(ARGV[i + 1]) then redis.call('ZREM', KEYS[1], ARGV[i]) end
+end
 """)
 
 
@@ -153,10 +155,14 @@ class RedisSeeds:
             scores |= {m.decode(): int(float(s)) for m, s in zip(members, found, strict=True) if s is not None}
         return scores
 
-    def clean(self, candidate: str, generation: int) -> None:
-        """See the port."""
-        self._connection.run(_CLEANED, [names.candidate(candidate, "facts")], generation)
-        self._connection.run(_CLEAN, [names.dirty(names.shard(candidate))], candidate, generation)
+    def clean(self, seen: Mapping[str, int]) -> None:
+        """See the port. Noted in the facts first: an append that comes in between lists its candidate again."""
+        ask = self._connection
+        ask.many([script(_CLEANED, [names.candidate(c, "facts")], generation) for c, generation in seen.items()])
+        shards: dict[int, list[str | int]] = {}
+        for candidate, generation in seen.items():
+            shards.setdefault(names.shard(candidate), []).extend((candidate, generation))
+        ask.many([script(_CLEAN, [names.dirty(shard)], *seen_there) for shard, seen_there in shards.items()])
 
     def forget(self, users: NDArray[np.uint64]) -> list[str]:
         """See the port. Reads the seeds of every candidate."""
@@ -190,17 +196,25 @@ class RedisSeeds:
             ask.do("ZADD", dirty, "GT", changed, candidate)
         return True
 
-    def drop(self, candidate: str) -> None:
+    def drop(self, candidate: str, still: Callable[[], bool] | None = None) -> None:
         """See the port."""
-        shard = names.shard(candidate)
+        ask, shard = self._connection, names.shard(candidate)
         for _ in range(folding.ATTEMPTS):
-            kept = folding.read(self._connection, candidate, self._options.max_seeds, 0)
-            if folding.discard(self._connection, kept):
+            before = self.generation()
+            kept = folding.read(ask, candidate, self._options.max_seeds, 0)
+            if still is not None and not still():
+                return
+            if folding.discard(ask, kept):
                 break
         else:
             raise StoreError(f"seeds of a candidate changed {folding.ATTEMPTS} times while they were dropped", "repeat")
-        unlist = [command("ZREM", names.dirty(shard), candidate), command("SREM", names.registry(shard), candidate)]
-        self._connection.many([*unlist, command("INCR", names.GENERATION)])
+        unlist = [
+            script(_CLEAN, [names.dirty(shard)], candidate, before),
+            command("SREM", names.registry(shard), candidate),
+        ]
+        ask.many([*unlist, command("INCR", names.GENERATION)])
+        if ask.do("EXISTS", names.candidate(candidate, "facts")):  # what came since has it registered, or did before
+            ask.do("SADD", names.registry(shard), candidate)
 
     def stats(self) -> dict[str, int]:
         """See the port. bytes: of blocks and young records. Candidates of many blocks count as of their last fold."""

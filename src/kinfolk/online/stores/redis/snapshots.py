@@ -141,10 +141,10 @@ class RedisSnapshots:
     def _note(self, candidates: list[str]) -> int:
         return int(self._connection.run(_NOTE, [_CURSOR, _LOG], *candidates))
 
-    def latest(self, candidate: str, model: str) -> Snapshot | None:
+    def latest(self, candidates: Sequence[str], model: str) -> list[Snapshot | None]:
         """See the port."""
-        data = self._connection.do("HGET", _hash(candidate), f"m:{model}")
-        return None if data is None else decode(data, candidate, model)
+        held = self._connection.many([command("HGET", _hash(c), f"m:{model}") for c in candidates])
+        return [None if d is None else decode(d, c, model) for c, d in zip(candidates, held, strict=True)]
 
     def cursor(self) -> int:
         """See the port."""

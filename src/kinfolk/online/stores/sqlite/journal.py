@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from kinfolk.online.clicks import identities
 from kinfolk.online.stores import arrays
+from kinfolk.online.stores.sqlite.writer import Transaction
 
 Columns = tuple[NDArray[np.int32], NDArray[np.uint64], NDArray[np.int64], NDArray[np.uint64]]
 
@@ -43,3 +44,21 @@ def decode(data: bytes, item_key: NDArray[np.uint64]) -> Columns:
 def users(data: bytes) -> NDArray[np.uint64]:
     """Users alone, with less work."""
     return arrays.decode(data)[2]
+
+
+def remove(transaction: Transaction, gone: NDArray[np.uint64], item_key: NDArray[np.uint64]) -> None:
+    """Take users out of every row. gone: uint64[n]. item_key: as for `decode`."""
+    for (generation,) in transaction.execute("SELECT generation FROM journal").fetchall():
+        (data,) = transaction.execute("SELECT clicks FROM journal WHERE generation = ?", (generation,)).fetchone()
+        keep = ~np.isin(users(data), gone)
+        if keep.all():
+            continue
+        if keep.any():
+            item, user, time, identity = decode(data, item_key)
+            item, user, time, identity = item[keep], user[keep], time[keep], identity[keep]
+            data = encode(item, user, time, identity, item_key[item])
+            transaction.execute(
+                "UPDATE journal SET n = ?, clicks = ? WHERE generation = ?", (len(item), data, generation)
+            )
+        else:
+            transaction.execute("DELETE FROM journal WHERE generation = ?", (generation,))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -20,6 +20,7 @@ from kinfolk.online.stores import blocks
 from kinfolk.online.stores.blocks import Block
 from kinfolk.online.stores.packing import pack_each
 from kinfolk.online.stores.sqlite import journal, runs
+from kinfolk.online.stores.sqlite.bare import Bare
 from kinfolk.online.stores.sqlite.click_log import ClickLog
 from kinfolk.online.stores.sqlite.database import Database
 from kinfolk.online.stores.sqlite.identities import Identities
@@ -27,7 +28,6 @@ from kinfolk.online.stores.sqlite.items import Items
 from kinfolk.online.stores.sqlite.writer import Job, Transaction
 
 FOLD_AT = 340_000  # clicks in memory that are not in runs yet: just as many as the log holds without growing past 2^19
-FREE_AT = 64  # dropped items before the first look at which of them can be freed
 WALK = 64  # clicks of a user looked at for each that is asked for: one person may click one item all day
 
 
@@ -43,8 +43,7 @@ class SqliteSeeds:
         self._folding = False
         with database.read() as connection:
             self._items = Items(connection.execute("SELECT id, name, changed, cleaned FROM items").fetchall())
-            self._bare = set(runs.without(connection))  # items without seeds, to be freed once nothing names them
-            self._free_at = FREE_AT  # so many
+            self._bare = Bare(self._items, runs.without(connection))
             self._replay(connection)
 
     def _replay(self, connection: sqlite3.Connection) -> None:
@@ -185,61 +184,43 @@ class SqliteSeeds:
         """Read from memory."""
         return self._items.dirty()
 
-    def clean(self, candidate: str, generation: int) -> None:
-        """Written only if it says something new."""
-        number = self._items.number(candidate)
-        if number is None or self._items.cleaned[number] >= generation:
+    def clean(self, seen: Mapping[str, int]) -> None:
+        """One commit, of what says something new."""
+        numbered = [(self._items.number(candidate), generation) for candidate, generation in seen.items()]
+        news = [(n, generation) for n, generation in numbered if n is not None and self._items.cleaned[n] < generation]
+        if not news:
             return
 
         def note(transaction: Transaction) -> None:
-            transaction.execute("UPDATE items SET cleaned = max(cleaned, ?) WHERE id = ?", (generation, number))
-            transaction.committed.append(lambda: self._cleaned(number, generation))
+            transaction.executemany(
+                "UPDATE items SET cleaned = max(cleaned, ?) WHERE id = ?", [(generation, n) for n, generation in news]
+            )
+            transaction.committed.append(lambda: self._cleaned(news))
 
         self._db.write(note)
 
-    def _cleaned(self, number: int, generation: int) -> None:
-        self._items.cleaned[number] = max(self._items.cleaned[number], generation)
+    def _cleaned(self, seen: Iterable[tuple[int, int]]) -> None:
+        for number, generation in seen:
+            self._items.cleaned[number] = max(self._items.cleaned[number], generation)
 
-    def drop(self, candidate: str) -> None:
-        """Folds first, so that no journal row brings the seeds back."""
+    def drop(self, candidate: str, still: Callable[[], bool] | None = None) -> None:
+        """Folds first, so that no journal row brings the seeds back. No append comes between `still` and the end."""
 
         def remove(transaction: Transaction) -> None:
             number = self._items.number(candidate)
-            if number is None:
+            if number is None or (still is not None and not still()):
                 return
             self._fold(transaction)
             runs.replace(transaction.connection, number, blocks.EMPTY)
             generation = transaction.rise("generation")
             self._mark(transaction, [number], generation, cleaned=generation)
             transaction.committed.append(lambda: self._bare.add(number))
-            if len(self._bare) >= self._free_at:
-                self._free(transaction)
+            self._bare.free_if_many(transaction, self._log, self._freed)
 
         self._db.write(remove, alone=True)
 
-    def _free(self, transaction: Transaction) -> None:
-        """Let go of items without seeds that no row of the journal and no trail has a click of. On the writer's thread.
-
-        A row of the journal holds no item that has not changed since the first of them. Looks again when twice as
-        many are there as are left, so it costs a drop little.
-        """
-        (first,) = transaction.execute("SELECT min(generation) FROM journal").fetchone()
-        changed, cleaned = self._items.changed, self._items.cleaned
-        logged = np.zeros(len(changed), np.bool_)
-        logged[self._log.item[: self._log.n]] = True  # only this thread writes the log
-        settled = [
-            n for n in self._bare
-            if changed[n] <= cleaned[n] and (first is None or changed[n] < first) and not logged[n]
-        ]  # fmt: skip
-        free = [n for n in settled if not runs.read(transaction.connection, n, 1)]
-        transaction.executemany("DELETE FROM items WHERE id = ?", [(n,) for n in free])
-        transaction.committed.append(lambda: self._freed(settled, free))
-
-    def _freed(self, settled: Sequence[int], free: Sequence[int]) -> None:
-        self._bare.difference_update(settled)
-        self._free_at = 2 * len(self._bare) + FREE_AT
-        self._items.free(free)
-        for number in free:
+    def _freed(self, numbers: Sequence[int]) -> None:
+        for number in numbers:
             self._counted.pop(number, None)
 
     def _mark(self, transaction: Transaction, numbers: list[int], generation: int, *, cleaned: int = 0) -> None:
@@ -252,7 +233,7 @@ class SqliteSeeds:
         def publish() -> None:
             for n in numbers:
                 self._items.changed[n] = generation
-                self._cleaned(n, cleaned)
+                self._cleaned([(n, cleaned)])
 
         transaction.committed.append(publish)
 
@@ -279,28 +260,11 @@ class SqliteSeeds:
                     held.append(number)
             generation = transaction.rise("generation")
             self._mark(transaction, held, generation)
-            self._remove_from_journal(transaction, users)
+            journal.remove(transaction, users, self._items.key)
             transaction.committed.append(lambda: self._remove_from_log(users))
             return [self._items.name(n) for n in held]
 
         return self._db.write(remove, alone=True)
-
-    def _remove_from_journal(self, transaction: Transaction, users: NDArray[np.uint64]) -> None:
-        rows = transaction.execute("SELECT generation FROM journal").fetchall()
-        for (generation,) in rows:
-            (data,) = transaction.execute("SELECT clicks FROM journal WHERE generation = ?", (generation,)).fetchone()
-            keep = ~np.isin(journal.users(data), users)
-            if keep.all():
-                continue
-            if keep.any():
-                item, user, time, identity = journal.decode(data, self._items.key)
-                item, user, time, identity = item[keep], user[keep], time[keep], identity[keep]
-                data = journal.encode(item, user, time, identity, self._items.key[item])
-                transaction.execute(
-                    "UPDATE journal SET n = ?, clicks = ? WHERE generation = ?", (len(item), data, generation)
-                )
-            else:
-                transaction.execute("DELETE FROM journal WHERE generation = ?", (generation,))
 
     def _remove_from_log(self, users: NDArray[np.uint64]) -> None:
         with self._lock:

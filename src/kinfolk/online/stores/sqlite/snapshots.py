@@ -69,13 +69,12 @@ class SqliteSnapshots:
         ).fetchone()
         return there is None or there[0] < s.generation or (fenced and there[0] == s.generation)
 
-    def latest(self, candidate: str, model: str) -> Snapshot | None:
-        """One row."""
+    def latest(self, candidates: Sequence[str], model: str) -> list[Snapshot | None]:
+        """One row each."""
+        ask = f"SELECT {_COLUMNS} FROM snapshots WHERE candidate = ? AND model = ?"
         with self._db.read() as connection:
-            row = connection.execute(
-                f"SELECT {_COLUMNS} FROM snapshots WHERE candidate = ? AND model = ?", (candidate, model)
-            ).fetchone()
-        return None if row is None else _snapshot(row)
+            rows = [connection.execute(ask, (candidate, model)).fetchone() for candidate in candidates]
+        return [None if row is None else _snapshot(row) for row in rows]
 
     def cursor(self) -> int:
         """Read from memory."""
