@@ -4,6 +4,7 @@ import numpy as np
 
 from kinfolk.baselines.contrast import Trained, contrast
 from kinfolk.baselines.method import Candidates
+from kinfolk.baselines.user_features import FeatureSource
 
 
 def one(seeds, rng=(1, 2)):
@@ -43,16 +44,33 @@ def test_a_class_is_missing():
 
 
 def test_models_are_kept_for_the_same_candidates_and_view(checkerboard):
-    kept, calls = Trained(), []
+    kept, calls = Trained(FeatureSource(), 10, 10), []
     view, candidates = checkerboard.seen, one([1])
+    kept.fit(view)
 
-    def train():
-        calls.append(1)
-        return ["model"]
+    def train(candidates, row, view):
+        calls.append((candidates, row, view))
+        return "model"
 
     for v, c in ((view, candidates), (view, candidates), (checkerboard.later, candidates), (view, one([1]))):
-        assert kept.get(c, v, train) == ["model"]
+        assert kept.each(c, v, train) == ["model"]
     assert len(calls) == 3
-    kept.clear()
-    kept.get(candidates, view, train)
+    kept.fit(view)
+    kept.each(candidates, view, train)
+    assert calls[-1] == (candidates, 0, view)
     assert len(calls) == 4
+
+
+def test_seeds_are_seen_without_their_click_on_the_candidate(checkerboard):
+    view = checkerboard.seen
+    pairs = view.pairs
+    item = int(pairs.item[0])
+    seeds = np.unique(pairs.user[pairs.item == item]).astype(np.int32)
+    candidates = Candidates.one(item, seeds, np.zeros(len(seeds)), (1, 2))
+    kept = Trained(FeatureSource(), 10, 10)
+    kept.fit(view)
+    sample = kept.sample(candidates, 0)
+    assert sample.n_seeds == min(len(seeds), 10)
+    got = kept.features(sample, candidates, 0, view)
+    assert (got != kept.source.rows(sample.users, view, item)).nnz == 0
+    assert (got != kept.source.rows(sample.users, view)).nnz > 0

@@ -41,7 +41,7 @@ def test_it_learns_what_only_pairs_of_features_tell(checkerboard):
     a, b = rng.integers(0, 2, 400), rng.integers(0, 2, 400)
     rows = sp.csr_matrix(np.c_[a == 0, a == 1, b == 0, b == 1].astype(np.float32))
     method = FactorizationMachine(epochs=30)
-    method.source = Table(rows)
+    method.source = method._trained.source = Table(rows)
     positives = np.flatnonzero(a == b).astype(np.int32)
     seeds = positives[::2]
     candidates = Candidates.one(-1, seeds, np.arange(len(seeds), dtype=float), (3,))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from kinfolk.baselines.method import Candidates
 from kinfolk.data.log import View
 
 T = TypeVar("T")
+X = TypeVar("X", covariant=True)
 
 
 @dataclass(frozen=True)
@@ -58,13 +59,47 @@ def contrast(
     return Contrast(np.concatenate([positives, others]), labels, rng)
 
 
-class Trained(Generic[T]):
-    """One model a candidate, kept for the candidates scored last: users scored in batches cost one training."""
+class Rows(Protocol[X]):
+    """Features of users: `FeatureSource` (sparse) or `FeatureVectors` (dense)."""
 
-    def __init__(self) -> None:
+    @property
+    def known(self) -> NDArray[np.int64]:
+        """Users learnt from."""
+
+    def fit(self, view: View) -> None:
+        """Learn the columns."""
+
+    def rows(self, users: NDArray[np.integer], view: View, without: int = -1) -> X:
+        """[len(users), columns]."""
+
+
+class Trained(Generic[X, T]):
+    """One model a candidate, kept for the candidates scored last: users scored in batches cost one training.
+
+    Args:
+        source: features.
+        negatives: sampled for each candidate.
+        max_seeds: newest seeds used.
+    """
+
+    def __init__(self, source: Rows[X], negatives: int, max_seeds: int) -> None:
+        self.source, self.negatives, self.max_seeds = source, negatives, max_seeds
         self._candidates: Candidates | None = None
         self._view: View | None = None
         self._models: list[T] = []
+
+    def fit(self, view: View) -> None:
+        """Learn the features; forget the models."""
+        self.source.fit(view)
+        self._candidates, self._view, self._models = None, None, []
+
+    def sample(self, candidates: Candidates, row: int) -> Contrast:
+        """Who a candidate's model is trained on."""
+        return contrast(candidates, row, self.source.known, self.negatives, self.max_seeds)
+
+    def features(self, sample: Contrast, candidates: Candidates, row: int, view: View) -> X:
+        """Of the users of a candidate's sample, who are not seen by their click on it."""
+        return self.source.rows(sample.users, view, int(candidates.item[row]))
 
     def get(self, candidates: Candidates, view: View, train: Callable[[], list[T]]) -> list[T]:
         """What `train` makes, one a candidate; called anew for other candidates or another view (as objects)."""
@@ -73,6 +108,6 @@ class Trained(Generic[T]):
             self._candidates, self._view = candidates, view
         return self._models
 
-    def clear(self) -> None:
-        """Forget; for `fit`."""
-        self._candidates, self._view, self._models = None, None, []
+    def each(self, candidates: Candidates, view: View, train: Callable[[Candidates, int, View], T]) -> list[T]:
+        """As `get`, of a `train` that makes one."""
+        return self.get(candidates, view, lambda: [train(candidates, row, view) for row in range(len(candidates))])

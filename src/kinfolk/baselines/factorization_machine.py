@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from kinfolk.baselines.contrast import Trained, contrast
+from kinfolk.baselines.contrast import Trained
 from kinfolk.baselines.feature_columns import Csr
 from kinfolk.baselines.method import Candidates
 from kinfolk.baselines.shared import Shared
@@ -51,21 +51,18 @@ class FactorizationMachine:
         shared: Shared | None = None,
         **features: Any,
     ) -> None:
-        self.name, self.seed, self.fresh, self.negatives, self.max_seeds = name, seed, fresh, negatives, max_seeds
+        self.name, self.seed, self.fresh = name, seed, fresh
         self.factors, self.epochs, self.lr, self.reg = factors, epochs, lr, reg
         self.source = FeatureSource(shared, fresh, **features)
-        self._trained: Trained[Machine] = Trained()
+        self._trained: Trained[Csr, Machine] = Trained(self.source, negatives, max_seeds)
 
     def fit(self, view: View) -> None:
         """Learn the feature columns; the machines are per candidate, in `score`."""
-        self.source.fit(view)
-        self._trained.clear()
+        self._trained.fit(view)
 
     def score(self, users: NDArray[np.int32], candidates: Candidates, view: View) -> NDArray[np.float32]:
         """float32[U, C]: log-odds; 0 for everybody where a candidate has no seed or nobody is left to compare with."""
-        machines = self._trained.get(
-            candidates, view, lambda: [self.train(candidates, row, view) for row in range(len(candidates))]
-        )
+        machines = self._trained.each(candidates, view, self.train)
         out = np.zeros((len(users), len(candidates)), np.float32)
         mine = self.source.rows(users, view)
         squared = mine.multiply(mine).tocsr()
@@ -75,10 +72,10 @@ class FactorizationMachine:
 
     def train(self, candidates: Candidates, row: int, view: View) -> Machine:
         """The machine of one candidate; both classes weigh the same in its loss."""
-        sample = contrast(candidates, row, self.source.known, self.negatives, self.max_seeds)
+        sample = self._trained.sample(candidates, row)
         if not sample.usable or self.source.size == 0:
             return Machine(np.zeros(0, np.int64), 0.0, np.zeros(0, np.float32), np.zeros((0, self.factors), np.float32))
-        rows, labels, rng = self.source.rows(sample.users, view, int(candidates.item[row])), sample.labels, sample.rng
+        rows, labels, rng = self._trained.features(sample, candidates, row, view), sample.labels, sample.rng
         used, compact = np.unique(rows.indices, return_inverse=True)
         order = np.stack([rng.permutation(len(labels)) for _ in range(self.epochs)]).astype(np.int64)
         w = np.zeros(len(used), np.float32)

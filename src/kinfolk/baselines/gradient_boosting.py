@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 
-from kinfolk.baselines.contrast import Trained, contrast
+from kinfolk.baselines.contrast import Trained
 from kinfolk.baselines.feature_vectors import FeatureVectors
 from kinfolk.baselines.method import Candidates
 from kinfolk.baselines.shared import Shared
 from kinfolk.data.log import View
+
+F32 = NDArray[np.float32]
 
 
 class GradientBoosting:
@@ -46,9 +48,9 @@ class GradientBoosting:
         shared: Shared | None = None,
         **features: Any,
     ) -> None:
-        self.name, self.seed, self.fresh, self.negatives, self.max_seeds = name, seed, fresh, negatives, max_seeds
+        self.name, self.seed, self.fresh = name, seed, fresh
         self.vectors = FeatureVectors(shared, fresh, size, seed, **features)
-        self._trained: Trained[HistGradientBoostingClassifier | None] = Trained()
+        self._trained: Trained[F32, HistGradientBoostingClassifier | None] = Trained(self.vectors, negatives, max_seeds)
         self._trees: dict[str, Any] = {
             "max_iter": rounds,
             "max_leaf_nodes": leaves,
@@ -59,16 +61,13 @@ class GradientBoosting:
 
     def fit(self, view: View) -> None:
         """Learn the vectors; the trees are per candidate, in `score`."""
-        self.vectors.fit(view)
-        self._trained.clear()
+        self._trained.fit(view)
 
-    def score(self, users: NDArray[np.int32], candidates: Candidates, view: View) -> NDArray[np.float32]:
+    def score(self, users: NDArray[np.int32], candidates: Candidates, view: View) -> F32:
         """float32[U, C]: log-odds; 0 for everybody where a candidate has no seed or nobody is left to compare with."""
         out = np.zeros((len(users), len(candidates)), np.float32)
         with threadpool_limits(1, "openmp"):  # so few rows that threads only wait for each other
-            models = self._trained.get(
-                candidates, view, lambda: [self.train(candidates, row, view) for row in range(len(candidates))]
-            )
+            models = self._trained.each(candidates, view, self.train)
             if len(users) == 0:
                 return out
             mine = self.vectors.rows(users, view)
@@ -79,10 +78,10 @@ class GradientBoosting:
 
     def train(self, candidates: Candidates, row: int, view: View) -> HistGradientBoostingClassifier | None:
         """The trees of one candidate; None where there is nothing to tell apart."""
-        sample = contrast(candidates, row, self.vectors.known, self.negatives, self.max_seeds)
+        sample = self._trained.sample(candidates, row)
         if not sample.usable:
             return None
-        x = self.vectors.rows(sample.users, view, int(candidates.item[row]))
+        x = self._trained.features(sample, candidates, row, view)
         # leaves as large as usual could not hold very few seeds alone
         trees = {**self._trees, "min_samples_leaf": min(self._trees["min_samples_leaf"], sample.n_seeds)}
         model = HistGradientBoostingClassifier(**trees, random_state=int(sample.rng.integers(2**31)))

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression as Solver
 
-from kinfolk.baselines.contrast import Trained, contrast
+from kinfolk.baselines.contrast import Trained
 from kinfolk.baselines.feature_columns import Csr
 from kinfolk.baselines.method import Candidates
 from kinfolk.baselines.shared import Shared
@@ -46,20 +46,17 @@ class LogisticRegression:
         **features: Any,
     ) -> None:
         self.name, self.seed, self.fresh = name, seed, fresh
-        self.negatives, self.inverse_penalty, self.max_seeds = negatives, inverse_penalty, max_seeds
+        self.inverse_penalty = inverse_penalty
         self.source = FeatureSource(shared, fresh, **features)
-        self._trained: Trained[Linear] = Trained()
+        self._trained: Trained[Csr, Linear] = Trained(self.source, negatives, max_seeds)
 
     def fit(self, view: View) -> None:
         """Learn the feature columns; the regressions are per candidate, in `score`."""
-        self.source.fit(view)
-        self._trained.clear()
+        self._trained.fit(view)
 
     def score(self, users: NDArray[np.int32], candidates: Candidates, view: View) -> NDArray[np.float32]:
         """float32[U, C]: log-odds; 0 for everybody where a candidate has no seed or nobody is left to compare with."""
-        models = self._trained.get(
-            candidates, view, lambda: [self.train(candidates, row, view) for row in range(len(candidates))]
-        )
+        models = self._trained.each(candidates, view, self.train)
         out = np.zeros((len(users), len(candidates)), np.float32)
         rows = self.source.rows(users, view)
         for start in range(0, len(models), _AT_ONCE):
@@ -72,10 +69,10 @@ class LogisticRegression:
 
     def train(self, candidates: Candidates, row: int, view: View) -> Linear:
         """The regression of one candidate; all zero where there is nothing to tell apart."""
-        sample = contrast(candidates, row, self.source.known, self.negatives, self.max_seeds)
+        sample = self._trained.sample(candidates, row)
         if not sample.usable or self.source.size == 0:
             return Linear(np.zeros(0, np.int64), np.zeros(0, np.float32), 0.0)
-        x = self.source.rows(sample.users, view, int(candidates.item[row]))
+        x = self._trained.features(sample, candidates, row, view)
         return fit_logistic(x, sample.labels, self.inverse_penalty)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kinfolk.baselines.contrast import Contrast, Trained, contrast
+from kinfolk.baselines.contrast import Contrast, Trained
 from kinfolk.baselines.feature_vectors import FeatureVectors
 from kinfolk.baselines.method import Candidates
 from kinfolk.baselines.shared import Shared
@@ -53,16 +53,15 @@ class MlpClassifier:
         shared: Shared | None = None,
         **features: Any,
     ) -> None:
-        self.name, self.seed, self.fresh, self.negatives, self.max_seeds = name, seed, fresh, negatives, max_seeds
+        self.name, self.seed, self.fresh = name, seed, fresh
         self.hidden, self.steps, self.half = hidden, steps, max(batch_size // 2, 1)
         self.lr, self.weight_decay = lr, weight_decay
         self.vectors = FeatureVectors(shared, fresh, size, seed, **features)
-        self._trained: Trained[list[F32] | None] = Trained()
+        self._trained: Trained[F32, list[F32] | None] = Trained(self.vectors, negatives, max_seeds)
 
     def fit(self, view: View) -> None:
         """Learn the vectors; the networks are per candidate, in `score`."""
-        self.vectors.fit(view)
-        self._trained.clear()
+        self._trained.fit(view)
 
     def score(self, users: NDArray[np.int32], candidates: Candidates, view: View) -> F32:
         """float32[U, C]: log-odds; 0 for everybody where a candidate has no seed or nobody is left to compare with."""
@@ -75,14 +74,12 @@ class MlpClassifier:
         return out
 
     def _all_candidates(self, candidates: Candidates, view: View) -> list[list[F32] | None]:
-        samples = [
-            contrast(candidates, c, self.vectors.known, self.negatives, self.max_seeds) for c in range(len(candidates))
-        ]
+        samples = [self._trained.sample(candidates, c) for c in range(len(candidates))]
         models: list[list[F32] | None] = [None] * len(candidates)
         usable = [c for c, sample in enumerate(samples) if sample.usable]
         for start in range(0, len(usable), _AT_ONCE):
             some = usable[start : start + _AT_ONCE]
-            x = [self.vectors.rows(samples[c].users, view, int(candidates.item[c])) for c in some]
+            x = [self._trained.features(samples[c], candidates, c, view) for c in some]
             weights = self.train(x, [samples[c] for c in some])
             for i, c in enumerate(some):
                 models[c] = [w[i] for w in weights]
