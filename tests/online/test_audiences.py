@@ -114,15 +114,35 @@ def test_of_a_candidate(crowded, small_bundle, users):
         engine.candidate_audience("c09", 0)
 
 
-def test_too_few_seeds_are_a_state(engine, users):
-    question = Question(seeds=[*users[:2], "x", "y"], size=5)
-    got = made(engine, question)
-    assert (got.state, got.facts["matched"], got.facts["missing"]) == ("too_few_seeds", 2, 2)
+def test_too_few_seeds_are_refused_at_once(engine, backend, users):
+    few = Question(seeds=[*users[:2], "x", "y"], size=5)
+    engine.post_seeds("small", users[:2])
+    engine.post_seeds("strangers", [f"x{i}" for i in range(20)])
+    for question, said in (
+        (few, "2 of 4"),
+        (Question(seeds=["x"] * 20, size=5), "0 of 1"),
+        (Question(candidate="small", size=5), "2 of 2"),
+        (Question(candidate="strangers", size=5), "0 of 20"),
+    ):
+        refusals = []
+        for ask in (engine.estimate, engine.create_audience):
+            with pytest.raises(TooFewSeedsError, match=said) as refused:
+                ask(question)
+            refusals.append((refused.value.problem, refused.value.remedy))
+        assert refusals[0] == refusals[1]
+    assert backend.audiences.page("", 10) == []
+    engine.post_clicks([users[2]], ["small"], [None])  # no crowd shows it yet
+    assert made(engine, Question(candidate="small", size=5)).state == "ready"
+
+
+def test_too_few_seeds_left_when_the_work_begins_are_a_state(engine, users):
+    waiting = engine.create_audience(Question(seeds=[*users[:3], "x"], size=5))
+    engine.forget(users[0])
+    assert engine._work.audience()
+    got = engine.audience(waiting.id)
+    assert (got.state, got.facts["matched"], got.facts["min_seeds"]) == ("too_few_seeds", 2, 3)
     with pytest.raises(ConflictError):
         engine.members(got.id)
-    with pytest.raises(TooFewSeedsError, match="2 of 4"):
-        engine.estimate(question)
-    assert made(engine, Question(seeds=["x"] * 20, size=5)).state == "too_few_seeds"
 
 
 @pytest.mark.parametrize(

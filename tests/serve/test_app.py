@@ -216,6 +216,28 @@ def test_bad_input_is_422_and_says_where(served, method, path, body, said):
     assert answer.json()["remedy"]
 
 
+@pytest.mark.parametrize("text", [b"nonsense", b"{", b"[1, 2", b'{"user": "u",}', b"\xff\xfe", b'{"a": "\xff"}'])
+def test_what_is_not_json_is_400_on_every_route(served, text):
+    paths = [
+        (method, path.replace("{id}", "a"), next(iter(told["requestBody"]["content"])))
+        for path, methods in served.client.get("/openapi.json").json()["paths"].items()
+        for method, told in methods.items()
+        if "requestBody" in told
+    ]
+    assert {("post", "/v1/clicks", "application/json"), ("put", "/v1/users/a", "application/json")} <= set(paths)
+    for method, path, kind in paths:
+        if kind == "application/json":
+            answer = served.client.request(method, path, content=text, headers={"content-type": kind})
+            assert answer.status_code == 400, (path, answer.text)
+            assert set(answer.json()) == {"problem", "remedy"}
+    lines = {"content-type": "application/x-ndjson"}
+    answer = served.client.post("/v1/clicks", content=b'{"user":"u","candidate":"a"}\n' + text, headers=lines)
+    assert answer.status_code == 400
+    assert "line 2" in answer.json()["problem"]
+    answer = served.client.post("/v1/clicks", content=b'{"user":"u","candidate":"a"}\n{"user":"u"}', headers=lines)
+    assert answer.status_code == 422
+
+
 def test_json_that_does_not_say_so_is_told_how(served):
     body = b'{"user": "u", "items": [{"id": "a", "pctr": 0.5}]}'
     for headers in ({"content-type": "application/x-www-form-urlencoded"}, {"content-type": "text/plain"}):

@@ -87,11 +87,7 @@ def estimate(d: Deployment, question: Question) -> Estimate:
     served, asked, crowd = _understood(d, question)
     s = d.settings
     if crowd.matched < s.min_seeds or crowd.index is None:
-        raise TooFewSeedsError(
-            f"{crowd.matched} of {crowd.matched + crowd.missing} seeds have an embedding, expected at least "
-            f"{s.min_seeds}",
-            "give more seeds, or check that ids are written as in the users table",
-        )
+        raise _too_few(d, crowd)
     found = guess(
         served.space, crowd.index, crowd.seeds, asked, block=s.block, threads=s.threads, sample=s.estimate_sample
     )
@@ -115,10 +111,16 @@ def candidate_audience(d: Deployment, candidate: str, size: int) -> list[tuple[s
 def create(d: Deployment, question: Question) -> AudienceView:
     """Ask; the answer is worked out in the background; see `Engine.create_audience`."""
     served, asked = _checked(d, question)
+    shown = None
     if asked.candidate is not None:
         d.live(asked.candidate)
-    elif question.on_missing == "error":
-        _none_missing(Crowd(d, served, asked))
+        shown = served.facts(asked.candidate)
+    if shown is None or shown.seeds_used < d.settings.min_seeds:  # a crowd of millions is not read for this
+        crowd = Crowd(d, served, asked)
+        if question.on_missing == "error":
+            _none_missing(crowd)
+        if crowd.matched < d.settings.min_seeds:
+            raise _too_few(d, crowd)
     audience = Audience(secrets.token_hex(12), "pending", asked.to_json(), d.clock())
     d.backend.audiences.create(audience)
     return _view(audience)
@@ -230,6 +232,14 @@ def _none_missing(crowd: Crowd) -> None:
             f"{crowd.missing} of {crowd.missing + crowd.matched} seeds have no embedding",
             "take them out, PUT their features, or ask with on_missing=ignore",
         )
+
+
+def _too_few(d: Deployment, crowd: Crowd) -> TooFewSeedsError:
+    return TooFewSeedsError(
+        f"{crowd.matched} of {crowd.matched + crowd.missing} seeds have an embedding, expected at least "
+        f"{d.settings.min_seeds}",
+        "give more seeds, or check that ids are written as in the users table",
+    )
 
 
 def _without(served: Served, members: Members) -> Members:

@@ -215,6 +215,7 @@ class Engine:
 
         Raises:
             OptionError: contradictory options. DataError: missing seeds with on_missing="error".
+            TooFewSeedsError: fewer than `min_seeds` have an embedding; a worker looks again, for some may leave.
             NotFoundError: no such candidate.
         """
         return audiences.create(self._d, question)

@@ -32,6 +32,7 @@ class EngineSettings:
         refresh: whether this process takes part in electing a refresher.
         follow_users: embed a user with their newest clicks at each request.
         trail_length: so many of them.
+        live_kind: the behaviour that a click is, for histories of certain kinds; None: see `kinfolk.represent.live`.
         max_ahead_ms: a click later than the clock by more is refused.
         max_batch: the most clicks, impressions, seeds or retired ids of one call.
         max_page: the most items of one page of a list, of the feed, or of an audience given at once.
@@ -67,6 +68,7 @@ class EngineSettings:
     refresh: bool = True
     follow_users: bool = True
     trail_length: int = 50
+    live_kind: str | None = None
     max_ahead_ms: int = 300_000
     max_batch: int = 100_000
     max_page: int = 10_000

@@ -10,8 +10,8 @@ from kinfolk.errors import DataError
 from kinfolk.online.answers import ConflictError, NotFoundError, UserView
 from kinfolk.online.checks import check_count, check_id, check_ids
 from kinfolk.online.deployment import Deployment
+from kinfolk.online.living import HISTORY
 from kinfolk.online.ports import UserRecord
-from kinfolk.online.space import HISTORY
 
 
 def put_user(d: Deployment, user: str, features: Mapping[str, object], history: Sequence[str], now: int) -> UserView:

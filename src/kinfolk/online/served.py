@@ -62,6 +62,9 @@ class Served:
         secret: of user keys.
         settings: of the engine.
         roster: which candidates live.
+
+    Raises:
+        OptionError: the settings' `live_kind` is no behaviour of the model's.
     """
 
     def __init__(
@@ -69,7 +72,7 @@ class Served:
     ) -> None:
         self._backend, self._settings, self._roster = backend, settings, roster
         self.bundle, self.model = bundle, bundle.version
-        self.space = Space.open(bundle, secret, seed=settings.seed)
+        self.space = Space.open(bundle, secret, seed=settings.seed, live_kind=settings.live_kind)
         self.index = LiveIndex(bundle.weights, bundle.version)
         self._users_lock, self._index_lock, self._table_lock = threading.Lock(), threading.Lock(), threading.Lock()
         self._users_version = 0

@@ -19,17 +19,15 @@ from kinfolk.lookalike.weights import Weights
 from kinfolk.online.clicks import Seeds, user_keys
 from kinfolk.online.crowd import Crowd, make_snapshots
 from kinfolk.online.latecomers import Latecomers
+from kinfolk.online.living import Living
 from kinfolk.online.ports import Snapshot, UserRecord
 
 if TYPE_CHECKING:
-    from kinfolk.represent.live import Encoded, Live
+    from kinfolk.represent.live import Encoded
 
 U64 = NDArray[np.uint64]
 I64 = NDArray[np.int64]
 F32 = NDArray[np.float32]
-
-HISTORY = "history"
-"""Under this name a record may hold item ids for the histories that live clicks count in."""
 
 _CHUNK = 1 << 16
 
@@ -42,10 +40,17 @@ class Space:
         keys: uint64[N], user key of every row of the bundle.
         most: users put after training that are kept at most; the one put longest ago makes room.
         seed: of every clustering.
+        live_kind: the behaviour that a click is; None: as `kinfolk.represent.live` says.
+
+    Raises:
+        OptionError: no history of the model counts that behaviour.
     """
 
-    def __init__(self, bundle: Bundle, keys: U64, *, most: int = 1_000_000, seed: int = 0) -> None:
+    def __init__(
+        self, bundle: Bundle, keys: U64, *, most: int = 1_000_000, seed: int = 0, live_kind: str | None = None
+    ) -> None:
         self.bundle, self.seed = bundle, seed
+        self._living = Living(bundle, live_kind)
         self._keys, self._most = keys, most
         self._order = np.argsort(keys, kind="stable").astype(np.int32)
         self._sorted = keys[self._order]
@@ -56,18 +61,19 @@ class Space:
         self._told: dict[int, tuple[str, Encoded]] = {}
         self._gone: set[int] = set()
         self._lock = threading.RLock()
-        self._live: Live | None = None
         self.refused = 0
         """Records that could not be embedded: made for another schema."""
 
     @classmethod
-    def open(cls, bundle: Bundle, secret: bytes, *, most: int = 1_000_000, seed: int = 0) -> Space:
+    def open(
+        cls, bundle: Bundle, secret: bytes, *, most: int = 1_000_000, seed: int = 0, live_kind: str | None = None
+    ) -> Space:
         """With keys made of the deployment's secret: about a second a million users."""
         ids = bundle.user_ids
         keys = np.empty(len(ids), np.uint64)
         for first in range(0, len(ids), _CHUNK):
             keys[first : first + _CHUNK] = user_keys(secret, ids[first : first + _CHUNK].tolist())
-        return cls(bundle, keys, most=most, seed=seed)
+        return cls(bundle, keys, most=most, seed=seed, live_kind=live_kind)
 
     @property
     def model(self) -> str:
@@ -153,7 +159,7 @@ class Space:
         every = list(encoded.items())
         for first in range(0, len(every), _CHUNK):
             part = every[first : first + _CHUNK]
-            vectors = self.weights.transform(self._lived().embed([e for _, (_, e) in part]))
+            vectors = self.weights.transform(self._living.live().embed([e for _, (_, e) in part]))
             with self._lock:  # not while vectors are computed: readers of blocks take it, too
                 self._take(part, vectors)
 
@@ -208,7 +214,7 @@ class Space:
         encoded = self._encoded_of(key) if items else None
         if encoded is None:
             return np.asarray(self._vectors(late, rows)[0])
-        return np.asarray(self.weights.transform(self._lived().embed([encoded], [items]))[0])
+        return np.asarray(self.weights.transform(self._living.live().embed([encoded], [items]))[0])
 
     def field_weights(self, key: int, trail: tuple[Sequence[str], object] | Sequence[str] = ()) -> Mapping[str, float]:
         """Field -> weight of it in the user's embedding; empty for an unknown user, without inputs, and for an encoder
@@ -217,7 +223,7 @@ class Space:
         encoded = self._encoded_of(key) if known else None
         if encoded is None or self.bundle.represented.encoder.config.merge == "concat":
             return {}
-        live = self._lived()
+        live = self._living.live()
         _, weights = live.embed([encoded], [_items(trail)], return_weights=True)
         return dict(zip(live.field_names, weights[0].tolist(), strict=True))
 
@@ -268,31 +274,15 @@ class Space:
         out[~base] = late.matrix[rows[~base] - n]
         return out
 
-    def _lived(self) -> Live:
-        with self._lock:
-            if self._live is None:
-                from kinfolk.represent.live import Live
-
-                b = self.bundle
-                self._live = Live(b.represented, b.inputs, removed=b.provenance.removed_items)
-            return self._live
-
     def _encoded(self, record: UserRecord) -> Encoded:
-        live = self._lived()
-        features = dict(record.features)
-        names = {f.name for f in self.bundle.schema.user_fields()}
-        told = features.pop(HISTORY, ()) if HISTORY not in names else ()
-        row = int(self._base_rows(np.array([record.key], np.uint64))[0])
-        base = live.known(row) if row >= 0 and self.bundle.inputs is not None else None
-        return live.encode(features, told, base)
+        return self._living.told(record, int(self._base_rows(np.array([record.key], np.uint64))[0]))
 
     def _encoded_of(self, key: int) -> Encoded | None:
         """Of a user who is known; None for one of training where the bundle holds no inputs."""
         told = self._told.get(key)
         if told is not None:
             return told[1]
-        row = int(self._base_rows(np.array([key], np.uint64))[0])
-        return self._lived().known(row) if row >= 0 and self.bundle.inputs is not None else None
+        return self._living.trained(int(self._base_rows(np.array([key], np.uint64))[0]))
 
 
 def _items(trail: tuple[Sequence[str], object] | Sequence[str]) -> Sequence[str]:

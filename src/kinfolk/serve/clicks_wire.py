@@ -13,7 +13,7 @@ import msgspec
 
 from kinfolk.errors import DataError
 from kinfolk.online.clicks import EARLIEST_MS
-from kinfolk.serve.problems import TooLargeError
+from kinfolk.serve.problems import TooLargeError, UnreadableError
 
 LINES = ("application/x-ndjson", "application/jsonl", "application/jsonlines", "application/x-jsonlines")
 _Time = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
@@ -50,6 +50,7 @@ class Columns:
         return len(self.users)
 
 
+_BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _list = msgspec.json.Decoder(list[Click])
 _body = msgspec.json.Decoder(_Body)
 _line = msgspec.json.Decoder(Click)
@@ -64,16 +65,15 @@ def decode(body: bytes, content_type: str, most: int) -> Columns:
         most: clicks.
 
     Raises:
-        DataError: none of these, or a time in seconds; the place is named.
+        UnreadableError: no JSON.
+        DataError: JSON of another form, or a time in seconds; the place is named.
         TooLargeError: too many.
     """
     kind = content_type.split(";", 1)[0].strip().lower()
     try:
         clicks = _lines(body, most) if kind in LINES else _json(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
-        raise DataError(
-            f"the body: {str(e) or type(e).__name__}", "send {user, candidate, time?, event_id?}, or a list of those"
-        ) from e
+    except _BROKEN as e:
+        raise _refusal(e, body, "the body", "send {user, candidate, time?, event_id?}, or a list of those") from e
     if len(clicks) > most:
         raise TooLargeError(f"{len(clicks)} clicks in one request, at most {most} are taken", "send several requests")
     times = [c.time for c in clicks]
@@ -86,6 +86,18 @@ def decode(body: bytes, content_type: str, most: int) -> Columns:
     return Columns(
         [c.user for c in clicks], [c.candidate for c in clicks], times, ids if any(i is not None for i in ids) else None
     )
+
+
+def _refusal(error: Exception, data: bytes, where: str, remedy: str) -> DataError:
+    """Clicks are checked while they are read, so what has the wrong form may end as no JSON all the same."""
+    kind: type[DataError] = UnreadableError
+    if isinstance(error, msgspec.ValidationError):
+        try:
+            msgspec.json.decode(data)
+            kind = DataError
+        except _BROKEN as e:
+            error = e
+    return kind(f"{where}: {str(error) or type(error).__name__}", remedy)
 
 
 def _json(body: bytes) -> list[Click]:
@@ -107,8 +119,8 @@ def _lines(body: bytes, most: int) -> list[Click]:
             continue
         try:
             out.append(_line.decode(line))
-        except (msgspec.DecodeError, UnicodeDecodeError) as e:
-            raise DataError(f"line {number}: {e}", "send one {user, candidate, time?, event_id?} a line") from e
+        except _BROKEN as e:
+            raise _refusal(e, line, f"line {number}", "send one {user, candidate, time?, event_id?} a line") from e
         if len(out) > most:
             raise TooLargeError(f"more than {most} clicks in one request", "send several requests")
     return out

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _key = APIKeyHeader(name=HEADER, auto_error=False, description="A key from `kinfolk keys create`.")
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
-    400: {"model": Problem, "description": "The body cannot be read."},
+    400: {"model": Problem, "description": "The body is not JSON, or cannot be read."},
     401: {"model": Problem, "description": "No API key, or an unknown one."},
     403: {"model": Problem, "description": "The key's role may not do this."},
     404: {"model": Problem, "description": "There is nothing of that id."},

@@ -14,12 +14,16 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from kinfolk.errors import KinfolkError, TooFewSeedsError
+from kinfolk.errors import DataError, KinfolkError, TooFewSeedsError
 from kinfolk.online.answers import ConflictError, NotFoundError
 from kinfolk.online.ports import StoreError
 
 RETRY_AFTER = 1
 _SHOWN = 200
+
+
+class UnreadableError(DataError):
+    """A body that is not JSON at all (400)."""
 
 
 class TooLargeError(KinfolkError):
@@ -47,6 +51,7 @@ class NotReadyError(KinfolkError):
 
 
 STATUS: dict[type[KinfolkError], int] = {
+    UnreadableError: 400,
     NotFoundError: 404,
     ConflictError: 409,
     TooLargeError: 413,
@@ -101,6 +106,9 @@ def install(app: FastAPI) -> None:
         kind = request.headers.get("content-type", "")
         if error.errors()[0]["loc"] == ("body",) and "json" not in kind:
             return problem(422, "the body was not sent as JSON", "add the header Content-Type: application/json")
+        if error.errors()[0]["type"] == "json_invalid":
+            said = error.errors()[0].get("ctx", {}).get("error", "")
+            return problem(400, f"the body is not JSON: {said}".removesuffix(": "), REMEDY[400])
         return problem(422, _said(error.errors()), "mend the request; /docs shows what is expected")
 
     async def http(request: Request, error: Exception) -> JSONResponse:

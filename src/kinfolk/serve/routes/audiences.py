@@ -51,7 +51,7 @@ def routes(context: Context) -> APIRouter:
     def create_audience(body: QuestionIn, response: Response) -> AudienceView:
         """Answered at once; the work goes on and survives a restart. Its seeds are those of this moment.
 
-        Too few known seeds end in the state `too_few_seeds`.
+        Too few known seeds are refused; where too few are left when the work begins, it ends in `too_few_seeds`.
         """
         return create(question_of(body), response)
 
