@@ -74,6 +74,7 @@ def test_an_interrupt_before_the_first_epoch_leaves_nothing(run, tables, tmp_pat
     [
         (["--preset", "papper"], "no preset is called 'papper'"),
         (["--device", "potato"], "--device 'potato'"),
+        (["--device", "meta"], "--device 'meta'"),
         (["--until", "soon"], "'soon' is no time"),
         (["--until", "nan"], "'nan' is no time"),
         (["--until", "1990-01-01"], "before 631152000"),

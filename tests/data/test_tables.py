@@ -86,6 +86,25 @@ def test_frames_may_be_lazy_and_have_other_columns():
     assert tables.users is None
 
 
+def test_two_columns_of_one_name_are_refused(tmp_path):
+    path = text_file(tmp_path / "e.csv", f"user_id,item_id,time,time\n7,1,{T},{T + 1}\n")
+    with pytest.raises(DataError, match=r"e\.csv has two columns 'time'; rename one"):
+        read_tables(BARE, path)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "utf-16", "latin-1"])
+def test_what_is_no_text_is_said_to_be_none(tmp_path, kind):
+    path = tmp_path / "e.csv"
+    if kind == "parquet":
+        PLAIN.write_parquet(path)
+    else:
+        path.write_bytes(f"user_id,item_id,time,größe\n7,1,{T},1\n".encode(kind))
+    with pytest.raises(DataError) as e:
+        read_tables(BARE, path)
+    assert str(e.value).isprintable()
+    assert "e.csv" in str(e.value)
+
+
 def test_text_ids_keep_their_leading_zeros(tmp_path):
     path = text_file(tmp_path / "e.csv", f"user_id,item_id,time\n007,01,{T}\n7,1,{T}\n")
     assert read_tables(BARE, path).events.collect()["user_id"].to_list() == ["007", "7"]

@@ -67,6 +67,11 @@ def open_table(source: TableSource, role: str, texts: Sequence[str] = (), number
         raise DataError(f"{role} is a {type(source).__name__}", "give a path or a polars DataFrame or LazyFrame")
     with readable(name):
         columns = dict(frame.collect_schema())
+    if text and any("\0" in c or "\ufffd" in c for c in columns):
+        raise DataError(f"{name} is no text in UTF-8", "is it what its suffix says? write it as UTF-8, or as parquet")
+    twice = [c for c in columns if text and f"{c}_duplicated_0" in columns]  # as polars calls the second one
+    if twice:
+        raise DataError(f"{name} has two columns {twice[0]!r}", "rename one, or take it out")
     return Table(name, frame, columns, text)
 
 
