@@ -13,7 +13,7 @@ CLIENTS, CANDIDATES, AT = 32, 10, 1_700_000_000_000
 
 @pytest.mark.timeout(900)
 def test_many_clients_at_once(start, known_users):
-    server, rounds = start(blend_n0=5), examples(6, 60)
+    server, rounds = start(blend_n0=5), examples(4, 30)
     begin = Barrier(CLIENTS)
 
     def client(t):
