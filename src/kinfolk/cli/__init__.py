@@ -30,6 +30,7 @@ COMMANDS: dict[str, str] = {
     "replay": "Play a log's clicks into a running server.",
     "backup": "Write a SQLite store into one file, while it serves.",
     "restore": "Put a backup in the place of a SQLite store.",
+    "ab": "Test in simulated feeds what weighting a ranker by the look-alike score does.",
     "demo": "Run the main job end to end on a synthetic or a real log.",
 }
 
