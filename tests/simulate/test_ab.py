@@ -69,6 +69,13 @@ def test_an_interval_over_worlds_is_student_s_and_covers():
     assert inside / 2000 == pytest.approx(0.95, abs=0.02)
 
 
+def test_a_figure_that_no_world_has_is_none():
+    row = {"world": 0, "weighting": "none", "lam": 0.0, "metric": "new_read"}
+    none = float("nan")
+    found = summary(pl.DataFrame([{**row, "control": none, "treatment": none, "untreated": none}]))
+    assert found.select(pl.col("control", "treatment", "arms", "same_users").is_nan()).row(0) == (True,) * 4
+
+
 def test_worlds_without_a_figure_are_left_out():
     found = relative(np.array([1.1, np.nan, 2.0, 1.0, 1.2]), np.array([1.0, 1.0, 0.0, 1.0, 1.0]))
     assert found.count == 3

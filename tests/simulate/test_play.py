@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 
+from kinfolk.simulate.ab import relative
 from kinfolk.simulate.measure import TITLES, measure
-from kinfolk.simulate.play import Clicked, play
+from kinfolk.simulate.play import Clicked, as_log, play, warm_up
+from kinfolk.simulate.ranker import Ranker
 from kinfolk.simulate.weighting import Truth
+from kinfolk.simulate.world import STEPS_AN_HOUR, World, WorldConfig
 
 
 @pytest.fixture(scope="module")
@@ -45,13 +48,20 @@ def test_a_weight_of_nothing_changes_nothing(world, before, ranker, untreated):
     np.testing.assert_array_equal(again.clicked, untreated.clicked)
 
 
-def test_the_arms_differ_by_chance_only_without_a_weight(world, untreated):
-    arm, visits = world.arm(), 1.0 / world.config.list_length
-    control, treatment = untreated.where(~arm[untreated.user]), untreated.where(arm[untreated.user])
-    difference = treatment.clicked.mean() - control.clicked.mean()
-    # Clicks of a visit hang together; a visit is the unit, and its clicks are taken to vary twice as much as chance.
-    variance = sum(2 * s.clicked.var() / (len(s) * visits) * visits for s in (control, treatment))
-    assert abs(difference) < 4 * np.sqrt(variance)
+def test_over_worlds_chance_alone_shows_nothing_and_the_truth_wins():
+    rows = []
+    for seed in range(5):
+        world = World(WorldConfig(seed=seed, users=2500, warm_up_hours=24, hours=8))
+        before = warm_up(world)
+        log = as_log(world, before)
+        ranker = Ranker(log, world.config.list_length)
+        ranker.warm(before, STEPS_AN_HOUR)
+        treated = world.arm()
+        alone, told = play(world, before, ranker), play(world, before, ranker, Truth(world), 5.0)
+        rows.append([measure(world, log, *of)["ctr"] for of in ((alone, ~treated), (alone, treated), (told, treated))])
+    control, untreated, treatment = np.array(rows).T
+    assert not relative(untreated, control).excludes_zero
+    assert relative(treatment, untreated).low > 0.05
 
 
 def test_the_same_people_come_whatever_they_are_shown(untreated, told):

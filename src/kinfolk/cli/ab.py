@@ -114,8 +114,8 @@ def _print(console: Console, found: pl.DataFrame) -> None:
             shown.add_column(name, justify="right", no_wrap=True)
         for row in found.filter(weighting=kind, lam=lam).iter_rows(named=True):
             same = "" if kind == "none" else _difference(row, "same_users")
-            cells = (f"{row['control']:.4g}", f"{row['treatment']:.4g}", _difference(row, "arms"), same)
-            shown.add_row(TITLES[row["metric"]], *cells)
+            levels = ("-" if row[c] != row[c] else f"{row[c]:.4g}" for c in ("control", "treatment"))
+            shown.add_row(TITLES[row["metric"]], *levels, _difference(row, "arms"), same)
         console.print(shown)
 
 

@@ -166,12 +166,18 @@ def summary(rows: pl.DataFrame) -> pl.DataFrame:
         out.append(
             {
                 "weighting": kind, "lam": lam, "metric": metric, "worlds": part.height,
-                "control": float(np.nanmean(control)), "treatment": float(np.nanmean(treatment)),
+                "control": _mean(control), "treatment": _mean(treatment),
                 "arms": arms.mean, "arms_low": arms.low, "arms_high": arms.high,
                 "same_users": same.mean, "same_users_low": same.low, "same_users_high": same.high,
             }
         )  # fmt: skip
     return pl.DataFrame(out)
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    """Of the worlds that have the figure; NaN where none has."""
+    there = values[np.isfinite(values)]
+    return float(there.mean()) if len(there) else math.nan
 
 
 def relative(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> Interval:
