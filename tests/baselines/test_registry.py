@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from kinfolk.baselines import registry
@@ -79,3 +80,10 @@ def test_shared_keeps_one_view_and_makes_each_fit_once(world):
     assert shared.get(second, "a", make) == 3
     assert shared.get(first, "a", make) == 4
     assert calls == [first, first, second, first]
+
+
+def test_shared_knows_a_view_by_what_it_shows(world):
+    shared, log = Shared(), world.log
+    assert shared.get(log.view(5.0, np.array([1])), "a", lambda view: 1) == 1
+    assert shared.get(log.view(5.0, np.array([1])), "a", lambda view: 2) == 1
+    assert shared.get(log.view(5.0, np.array([2])), "a", lambda view: 3) == 3

@@ -64,16 +64,21 @@ class Ralm:
 
     def score(self, users: NDArray[np.int32], candidates: Candidates, view: View) -> NDArray[np.float32]:
         """float32[len(users), len(candidates)], eq. 2."""
-        seeds = _newest(candidates.seeds, self.max_seeds)
-        if self.fresh:
-            e = self._embed(view, users, None)
-            own = np.repeat(candidates.item, seeds.lengths)
-            crowd, rows = self._embed(view, seeds.values.astype(np.int32), own), np.arange(len(seeds.values))
-        else:
-            e, crowd, rows = self.static[users], self.static, seeds.values.astype(np.int64)
-        snapshot = self.weights.snapshots(crowd, rows, seeds.offsets, seed=self.seed)
+        e, crowd, rows, offsets = self.vectors(users, candidates, view)
+        snapshot = self.weights.snapshots(crowd, rows, offsets, seed=self.seed)
         scores = score_users(self.weights.index(snapshot), e, self.weights.queries(e))
         return np.asarray(scores, np.float32)
+
+    def vectors(
+        self, users: NDArray[np.int32], candidates: Candidates, view: View
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]:
+        """What `score` compares: E float32[U, h] of the users, and E, rows and offsets of the candidates' seeds."""
+        seeds = _newest(candidates.seeds, self.max_seeds)
+        if not self.fresh:
+            return self.static[users], self.static, seeds.values.astype(np.int64), seeds.offsets
+        own = np.repeat(candidates.item, seeds.lengths)
+        crowd, rows = self._embed(view, seeds.values.astype(np.int32), own), np.arange(len(seeds.values))
+        return self._embed(view, users, None), crowd, rows, seeds.offsets
 
     def _ready(self, represented: Represented, weights: Weights, view: View) -> None:
         self.represented, self.weights = represented, weights

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from typing import TypeVar, cast
 
+import numpy as np
+
 from kinfolk.data.log import View
 
 T = TypeVar("T")
 
 
 class Shared:
-    """Results of `make(view)`, kept for as long as the view stays the same object.
+    """Results of `make(view)`, kept for as long as views show the same: one log, moment and removed items.
 
     Only the newest view's results are kept: a run that refits every day holds one day's fits in memory.
     """
@@ -22,8 +24,12 @@ class Shared:
 
     def get(self, view: View, key: Hashable, make: Callable[[View], T]) -> T:
         """`make(view)`, called at most once a view and key; the key names everything else the result depends on."""
-        if view is not self._view:
+        if self._view is None or not _same(view, self._view):
             self._view, self._results = view, {}
         if key not in self._results:
             self._results[key] = make(view)
         return cast(T, self._results[key])
+
+
+def _same(a: View, b: View) -> bool:
+    return a is b or (a.log is b.log and a.now == b.now and np.array_equal(a.removed, b.removed))

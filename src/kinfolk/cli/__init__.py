@@ -22,6 +22,7 @@ COMMANDS: dict[str, str] = {
     "validate": "Check tables and print what is in them; draft a schema.",
     "train": "Train both stages on a click log and write a bundle.",
     "evaluate": "Compare a model with what else you might use, under a fair protocol.",
+    "reproduce": "Run the paper's experiments on public data and write what came out.",
     "expand": "Find the users most like a list of seed users.",
     "export": "Write the users' embeddings to a parquet file.",
     "serve": "Serve a bundle over HTTP: clicks in; feeds and audiences out.",

@@ -23,8 +23,6 @@ def print_tables(console: Console, tables: Mapping[str, pl.DataFrame]) -> None:
 
     from kinfolk.evaluate.summary import cells
 
-    if not console.is_terminal:
-        console = Console(file=console.file, width=_ENDLESS)
     left_out: dict[str, None] = {}
     for heading, table in tables.items():
         metrics = [c for c in table.columns if f"{c}_low" in table.columns and not c.endswith("_difference")]
@@ -32,16 +30,33 @@ def print_tables(console: Console, tables: Mapping[str, pl.DataFrame]) -> None:
         for n in sizes:
             part = table if n is None else table.filter(pl.col("n") == n)
             text = cells(part, metrics, heading if n is None else f"{heading}  n = {n}")
-            shown = Table(title=text.title, title_justify="left")
-            kept = _fitting(text, console.width)
-            left_out |= dict.fromkeys(text.columns[kept:])
-            for name in text.columns[:kept]:
-                shown.add_column(name, no_wrap=True)
-            for row in text.rows:
-                shown.add_row(*row[:kept])
-            console.print(shown)
-    if left_out:
-        console.print(f"no room for {', '.join(left_out)}: widen the window, or write to a file", markup=False)
+            left_out |= dict.fromkeys(_print(console, text))
+    _say_left_out(console, left_out)
+
+
+def print_cells(console: Console, text: Cells) -> None:
+    """One table of text."""
+    _say_left_out(console, dict.fromkeys(_print(console, text)))
+
+
+def _print(console: Console, text: Cells) -> tuple[str, ...]:
+    """Prints the columns there is room for; returns the others."""
+    if not console.is_terminal:
+        console = Console(file=console.file, width=_ENDLESS)
+    shown = Table(title=text.title, title_justify="left")
+    kept = _fitting(text, console.width)
+    for name in text.columns[:kept]:
+        shown.add_column(name, no_wrap=True)
+    for row in text.rows:
+        shown.add_row(*row[:kept])
+    console.print(shown)
+    return text.columns[kept:]
+
+
+def _say_left_out(console: Console, columns: Mapping[str, None]) -> None:
+    if columns:
+        said = f"no room for {', '.join(columns)}: widen the window, or write to a file"
+        console.print(said, markup=False)
 
 
 def _fitting(text: Cells, room: int) -> int:

@@ -1,0 +1,1 @@
+"""Room: receives a log and terms, hands on the paper's experiments as tables, plots and figures."""

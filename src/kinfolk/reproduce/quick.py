@@ -1,0 +1,38 @@
+"""`--quick`: models and samples so small that an experiment ends in a minute. To see that it runs, not how well."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from kinfolk.evaluate.protocol import Protocol
+from kinfolk.presets import Preset
+from kinfolk.represent.config import RepresentConfig
+
+_SIZE = 16
+
+
+def small(chosen: Preset) -> Preset:
+    """The same choices with 16 dimensions and a moment's training."""
+    episodes = chosen.episodes and replace(
+        chosen.episodes, steps=6, batch_size=2, round=6, validated=4, positives=8, negatives=12, seeds_kept=16
+    )
+    return replace(
+        chosen,
+        represent=small_represent(chosen.represent),
+        campaign=replace(chosen.campaign, min_seeds=3, max_seeds=50, max_samples=1000),
+        lookalike=replace(chosen.lookalike, m=_SIZE, h=_SIZE, attention_size=8),
+        training=replace(chosen.training, epochs=min(chosen.training.epochs, 2)),
+        episodes=episodes,
+    )
+
+
+def small_represent(config: RepresentConfig) -> RepresentConfig:
+    """Stage 1 alone."""
+    encoder = replace(config.encoder, embedding_size=_SIZE, attention_size=8, hidden=(_SIZE,))
+    return replace(config, encoder=encoder, epochs=1, min_steps=0, batch_size=512, patience=1)
+
+
+def few(terms: Protocol) -> Protocol:
+    """The same terms with few candidates and users."""
+    n = tuple(k for k in terms.n if k <= 10) or terms.n[:1]
+    return replace(terms, n=n, max_candidates=5, common=5, max_users=300, simulate_new=terms.simulate_new and 20)

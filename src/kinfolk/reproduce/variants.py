@@ -1,0 +1,105 @@
+"""What `ablations` compares: presets that differ from one another in one choice (`variants`), and what is not run yet.
+
+The paper's choices are changed one by one in `paper`, ours in `kinfolk`. Where a choice needs another one changed first
+(ReLU cannot start at the average), the variant is paired with that one instead of the preset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from kinfolk.presets import Preset, preset
+
+PRESETS = ("kinfolk", "paper")
+NOT_RUN = {
+    "the note's global attention (W_c over ordered clusters) against Lin et al.'s": "only the latter is built",
+    "leak on: samples whose user is among the seeds": "campaigns drop them, there is no switch",
+    "serving T(mean of x) after training it": "scoring always uses the mean of T(x)",
+    "dot products served by the fused scorer": "it does cosines; the ablation scores in plain numpy",
+}
+"""Choices without a switch: what -> why."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Args:
+    name: "preset: what is changed", or the preset's own name.
+    preset: how it is trained.
+    against: name of the variant it is paired with; None for the preset itself.
+    """
+
+    name: str
+    preset: Preset
+    against: str | None
+
+
+Change = Callable[[Preset], Preset]
+
+
+def _lookalike(**values: object) -> Change:
+    return lambda p: replace(p, lookalike=replace(p.lookalike, **values))  # type: ignore[arg-type]  # names below
+
+
+def _training(**values: object) -> Change:
+    return lambda p: replace(p, training=replace(p.training, **values))  # type: ignore[arg-type]
+
+
+def _represent(**values: object) -> Change:
+    return lambda p: replace(p, represent=replace(p.represent, **values))  # type: ignore[arg-type]
+
+
+def _concat(p: Preset) -> Preset:
+    return replace(p, represent=replace(p.represent, encoder=replace(p.represent.encoder, merge="concat")))
+
+
+_BOTH: dict[str, Change] = {
+    "average instead of attention": _lookalike(pooling="average"),
+    "local attention only": _lookalike(alpha=0.0, beta=1.0),
+    "global attention only": _lookalike(alpha=1.0, beta=0.0),
+    "alpha = beta = 0.5": _lookalike(alpha=0.5, beta=0.5),
+    "alpha 0.7, beta 0.3": _lookalike(alpha=0.7, beta=0.3),
+    "dot instead of cosine": _lookalike(similarity="dot"),
+}
+_KINFOLK: dict[str, tuple[Change, str | None]] = {
+    **{name: (change, None) for name, change in _BOTH.items()},
+    "no learned temperature": (_lookalike(learned_temperature=False), None),
+    "no learned scale": (_lookalike(learned_scale=False), None),
+    "not size-aware": (_lookalike(size_aware=False), None),
+    "vectors of free length": (_lookalike(unit_input=False), None),
+    "local attention from a random start": (_lookalike(local_gain=1.0), None),
+    "random start": (_lookalike(start="random"), None),
+    "random start, ReLU": (_lookalike(start="random", activation="relu"), "random start"),
+    "histories as of training": (lambda p: replace(p, fresh=False), None),
+    "no episodes": (lambda p: replace(p, episodes=None), None),
+    "negatives of its own instead of the moment's": (_represent(concurrent=False), None),
+    "fields side by side": (_concat, None),
+}
+_PAPER: dict[str, tuple[Change, str | None]] = {
+    **{name: (change, None) for name, change in _BOTH.items()},
+    "learned temperature": (_lookalike(learned_temperature=True), None),
+    "learned scale": (_lookalike(learned_scale=True), None),
+    "size-aware": (_lookalike(size_aware=True), None),
+    "PReLU": (_lookalike(activation="prelu"), None),
+    "constant centroids": (_training(centroids="constant"), None),
+    "centroids T(mean of x)": (_training(centroids="input"), None),
+    "no re-clustering": (_training(recluster=False), None),
+    "histories as of now": (lambda p: replace(p, fresh=True), None),
+    "negatives shared by a batch": (_represent(shared_negatives=600), None),
+    "logQ": (_represent(logq=True), None),
+    "shared negatives, logQ": (_represent(shared_negatives=600, logq=True), "negatives shared by a batch"),
+    "fields side by side": (_concat, None),
+}
+
+
+def variants(shrink: Change = lambda p: p) -> list[Variant]:
+    """All of them, the presets first among their own; `shrink` is applied to each, for quick runs."""
+    out = []
+    for base, changes in zip(PRESETS, (_KINFOLK, _PAPER), strict=True):
+        start = shrink(preset(base))
+        out.append(Variant(base, start, None))
+        for name, (change, against) in changes.items():
+            changed = change(start)
+            other = base if against is None else f"{base}: {against}"
+            out.append(Variant(f"{base}: {name}", changed, other))
+    return out

@@ -1,0 +1,87 @@
+"""Table 1: the five models, and the sentence that compares their order with the paper's."""
+
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+
+from kinfolk.evaluate.table1 import run_table1
+from kinfolk.reproduce.kept import Kept
+from kinfolk.reproduce.table1 import PAPER, ordering, parted
+
+
+def scores(**auc):
+    noise = np.random.default_rng(0).normal(0, 1e-3, 40)
+    return pl.DataFrame(
+        [
+            {"variant": name, "seed": seed, "user": u, "auc": value + noise[u] + 1e-4 * seed}
+            for name, value in auc.items()
+            for seed in (0, 1, 2)
+            for u in range(40)
+        ]
+    )
+
+
+def test_the_papers_order_is_recognised():
+    said = ordering(scores(**{name: 0.9 - 0.1 * i for i, name in enumerate(PAPER)}), "auc")
+    assert said.startswith(f"AUC: observed {' > '.join(PAPER)}; the paper has {' > '.join(PAPER)}.")
+    assert said.endswith("10 of 10 pairs lie as in the paper, 10 of them beyond the interval.")
+
+
+def test_what_contradicts_it_is_named_pair_by_pair():
+    found = scores(ralm=0.6, youtube_dnn=0.7, ralm_average=0.55, yahoo_lookalike=0.5, lr=0.4)
+    said = ordering(found, "auc")
+    assert "observed youtube_dnn > ralm > ralm_average > yahoo_lookalike > lr" in said
+    assert "9 of 10 pairs" in said
+    assert said.endswith("the other way round: ralm − youtube_dnn -0.1000 [-0.1000, -0.1000].")
+
+
+def test_what_is_equal_is_neither():
+    said = ordering(scores(lr=0.6, ralm=0.6), "auc")
+    assert "observed ralm = lr; the paper has ralm > lr." in said
+    assert said.endswith("0 of 1 pairs lie as in the paper, 0 of them beyond the interval; 1 are equal.")
+
+
+def test_a_difference_within_the_interval_is_said_to_be_one():
+    rng = np.random.default_rng(2)
+    found = scores(ralm=0.6, lr=0.6).with_columns(auc=pl.col("auc") + pl.Series(rng.normal(0, 0.2, 240)))
+    said = ordering(found, "auc")
+    assert ("ralm − lr" in said and "within the interval" in said) or "1 of 1 pairs lie as in the paper, 0 of" in said
+
+
+def test_all_five_are_asked_the_same_and_nothing_is_run_twice(asked, tmp_path):
+    path = tmp_path / "r.parquet"
+    outcome, steps = asked("table1", kept=Kept(path))
+    assert [done for done, *_ in steps] == [1, 2, 3, 4, 5]
+    assert {total for _, total, _ in steps} == {5}
+    assert set(outcome.rows["variant"]) == set(PAPER)
+    users = [part["user"].to_list() for part in outcome.rows.partition_by("variant")]
+    assert all(u == users[0] for u in users)
+    (table,) = outcome.tables
+    assert len(table.rows) == 5
+    assert len(outcome.findings) == 3
+    assert set(outcome.plots) == {""}
+    assert outcome.settings["users asked"] == len(users[0])
+    kept = Kept(path, resume=True)
+    again, _ = asked("table1", kept=kept)
+    assert kept.made == 0
+    assert again.tables == outcome.tables
+    assert again.findings == outcome.findings
+
+
+def test_made_up_times_are_cut_once_and_as_the_protocol_cuts_them(tiny_log, tiny_terms):
+    from kinfolk.baselines.popularity import Popularity
+
+    assert parted(tiny_log, tiny_terms) == (tiny_log, tiny_terms)
+    made_up = replace(tiny_terms, t1=0.0, end=10.0, uses_time=False, n=(3,))
+    method = Popularity("popularity", 0)
+    want = run_table1(tiny_log, made_up, [method])
+    assert run_table1(*parted(tiny_log, made_up), [method]).equals(want)
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_the_names_are_those_of_the_registry(name):
+    from kinfolk.baselines import registry
+
+    assert name in registry.names("table1")
