@@ -76,6 +76,7 @@ def test_regimes_have_names_of_their_own(run, tmp_path):
         (["counted", "--dataset", "imdb"], "data set 'imdb'"),
         (["counted", "--dataset", "globo"], "--dataset globo without --data"),
         (["counted", "--data", "d"], "--data does nothing with the synthetic feed"),
+        (["counted", "--paper-cleaning"], "--paper-cleaning does nothing with the synthetic feed"),
         (["counted", "--regime", "dull"], "no regime is called 'dull'"),
         (["counted", "--dataset", "globo", "--data", "d", "--regime", "balanced"], "--regime does nothing"),
         (["counted", "--resume", "--overwrite"], "both --resume and --overwrite"),

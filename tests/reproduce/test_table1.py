@@ -70,6 +70,21 @@ def test_all_five_are_asked_the_same_and_nothing_is_run_twice(asked, tmp_path):
     assert again.findings == outcome.findings
 
 
+def test_what_draws_nothing_is_trained_once(asked, monkeypatch):
+    from kinfolk.baselines.logistic_regression import LogisticRegression
+
+    fitted = []
+    original = LogisticRegression.fit
+    monkeypatch.setattr(LogisticRegression, "fit", lambda self, view: fitted.append(self.seed) or original(self, view))
+    monkeypatch.setattr("kinfolk.reproduce.table1.PAPER", ("ralm", "lr"))
+    outcome, _ = asked("table1", seeds=(0, 1))
+    assert fitted == [0]
+    lr = [part.drop("seed") for part in outcome.rows.filter(pl.col("variant") == "lr").partition_by("seed")]
+    assert lr[0].equals(lr[1])
+    ralm = [part.drop("seed") for part in outcome.rows.filter(pl.col("variant") == "ralm").partition_by("seed")]
+    assert not ralm[0].equals(ralm[1])
+
+
 def test_made_up_times_are_cut_once_and_as_the_protocol_cuts_them(tiny_log, tiny_terms):
     from kinfolk.baselines.popularity import Popularity
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kinfolk.cli.source import Cache, Data, Source
+from kinfolk.cli.source import Cache, Data, PaperCleaning, Source
 from kinfolk.errors import OptionError
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def reproduce(
         bool, typer.Option("--resume", help="Take up the finished trainings in --out and run the others.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is in --out and run all.")] = False,
+    paper_cleaning: PaperCleaning = False,
     write: Annotated[
         Path | None,
         typer.Option(help="Markdown page whose section of this experiment and data set is replaced.", metavar="FILE"),
@@ -71,16 +72,17 @@ def reproduce(
     from kinfolk.reproduce.page import check_page, write_outcome, write_section
 
     run = load(experiment)
-    _check(dataset, data, cache, regime, out, resume=resume, overwrite=overwrite)
+    source = _check(dataset, data, cache, regime, out, cleaned=paper_cleaning, resume=resume, overwrite=overwrite)
     shown = _day(date)
     label = dataset if regime in (None, "one_taste") else f"{dataset}-{regime}"
+    label += "-cleaned" if paper_cleaning else ""
     check_file(write, "--write")
     if write is not None:
         check_page(write, experiment, label)
     kept = Kept(out / f"{experiment}-{label}.parquet", resume=resume, overwrite=overwrite)
     console = Console(stderr=True)
     with console.status("making a synthetic news feed" if dataset == "synthetic" else f"reading {dataset}"):
-        log, terms = _log(dataset, data, cache, regime, quick=quick)
+        log, terms = _log(source, dataset, regime, quick=quick)
     out.mkdir(parents=True, exist_ok=True)
     from kinfolk.cli.progress import step_progress
 
@@ -97,7 +99,7 @@ def reproduce(
             said = f"{kept.path}: {kept.finished} finished trainings kept; the same command with --resume goes on"
             console.print(said, markup=False, soft_wrap=True)
         raise
-    command = _command(experiment, dataset, regime, seeds, quick=quick)
+    command = _command(experiment, dataset, regime, seeds, quick=quick, cleaned=paper_cleaning)
     today = shown or calendar.today().isoformat()
     write_outcome(outcome, out, command=command, date=today)
     if write is not None:
@@ -108,29 +110,37 @@ def reproduce(
 
 
 def _check(
-    dataset: str, data: Path | None, cache: Path | None, regime: str | None, out: Path, *, resume: bool, overwrite: bool
-) -> None:
-    """Everything that can be wrong with the options, before anything is read or made."""
+    dataset: str,
+    data: Path | None,
+    cache: Path | None,
+    regime: str | None,
+    out: Path,
+    *,
+    cleaned: bool,
+    resume: bool,
+    overwrite: bool,
+) -> Source | None:
+    """Everything that can be wrong with the options, before anything is read or made; where a real log comes from."""
     from kinfolk.data.synthetic import REGIMES
 
     if dataset not in DATASETS:
         raise OptionError(f"no terms are fixed for data set {dataset!r}", f"use one of {', '.join(DATASETS)}")
-    if dataset == "synthetic":
-        for option, value in (("--data", data), ("--cache", cache)):
-            if value is not None:
-                raise OptionError(
-                    f"{option} does nothing with the synthetic feed", f"leave out {option}, or name --dataset"
-                )
-        if regime is not None and regime not in REGIMES:
-            raise OptionError(f"no regime is called {regime!r}", f"use one of {', '.join(REGIMES)}")
-    else:
-        if regime is not None:
-            raise OptionError(f"--regime does nothing with --dataset {dataset}", "leave out --regime")
-        Source(dataset=dataset, data=data, cache=cache)
     if resume and overwrite:
         raise OptionError("both --resume and --overwrite", "go on with --resume, or start anew with --overwrite")
     if out.exists() and not out.is_dir():
         raise OptionError(f"--out {out} is a file", "name a folder")
+    if dataset != "synthetic":
+        if regime is not None:
+            raise OptionError(f"--regime does nothing with --dataset {dataset}", "leave out --regime")
+        return Source(dataset=dataset, data=data, cache=cache, paper_cleaning=cleaned)
+    for option, given in (("--data", data), ("--cache", cache), ("--paper-cleaning", cleaned or None)):
+        if given is not None:
+            raise OptionError(
+                f"{option} does nothing with the synthetic feed", f"leave out {option}, or name --dataset"
+            )
+    if regime is not None and regime not in REGIMES:
+        raise OptionError(f"no regime is called {regime!r}", f"use one of {', '.join(REGIMES)}")
+    return None
 
 
 def _day(text: str | None) -> str | None:
@@ -144,31 +154,30 @@ def _day(text: str | None) -> str | None:
         raise OptionError(f"--date {text!r} is no date", "write it as 2026-11-30") from e
 
 
-def _log(
-    dataset: str, data: Path | None, cache: Path | None, regime: str | None, *, quick: bool
-) -> tuple[Log, Protocol]:
+def _log(source: Source | None, dataset: str, regime: str | None, *, quick: bool) -> tuple[Log, Protocol]:
     """The log and the terms fixed for it; few candidates with --quick."""
     from typing import cast
 
     from kinfolk.evaluate.protocol import defaults
     from kinfolk.reproduce.quick import few
 
-    if dataset == "synthetic":
+    if source is None:
         from kinfolk.data.synthetic import Config, RegimeName, load
 
         named = cast("RegimeName", regime or "one_taste")
         log = load(Config.small(regime=named) if quick else Config(regime=named))
     else:
-        log = Source(dataset=dataset, data=data, cache=cache).load()
+        log = source.load()
     terms = defaults(dataset, log)
     return log, few(terms) if quick else terms
 
 
-def _command(experiment: str, dataset: str, regime: str | None, seeds: int, *, quick: bool) -> str:
+def _command(experiment: str, dataset: str, regime: str | None, seeds: int, *, quick: bool, cleaned: bool) -> str:
     """What makes the outcome again anywhere: folders are named by their role."""
     parts = ["kinfolk reproduce", experiment, f"--dataset {dataset}"]
     parts += ["--data DIR"] * (dataset != "synthetic") + [f"--regime {regime}"] * (regime is not None)
-    return " ".join([*parts, f"--seeds {seeds}", "--out DIR"] + ["--quick"] * quick)
+    parts += ["--paper-cleaning"] * cleaned + [f"--seeds {seeds}", "--out DIR"] + ["--quick"] * quick
+    return " ".join(parts)
 
 
 def _print(outcome: Outcome, out: Path, write: Path | None) -> None:

@@ -195,6 +195,8 @@ def _merge_cells(ends: pl.DataFrame) -> Cells:
 def _verdict(d: Interval, more: str, less: str) -> str:
     """Which of two words the sign says, and whether it is beyond the interval."""
     sure = "" if d.excludes_zero else ", within the interval"
+    if d.mean == 0:
+        return "the same"
     return f"{more if d.mean > 0 else less} ({told(d)}{sure})"
 
 
@@ -203,8 +205,8 @@ def _compared(ends: pl.DataFrame) -> list[str]:
     return [
         f"Test AUC at its best is {_verdict(d['best_auc'], 'higher', 'lower')} with attention than with concatenation, "
         f"the least test loss {_verdict(d['least_loss'], 'higher', 'lower')}; in the paper AUC is higher, loss lower.",
-        f"Attention needs {_verdict(d['settled'], 'more', 'fewer')} batches to come within 1 % of its best; in "
-        "the paper fewer.",
+        f"The batches it takes to come within 1 % of the best AUC are {_verdict(d['settled'], 'more', 'fewer')} with "
+        "attention; in the paper fewer.",
     ]
 
 
