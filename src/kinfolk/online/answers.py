@@ -135,7 +135,7 @@ class Feed:
 
 @dataclass(frozen=True)
 class Ranked:
-    """An item of the caller's list: final = pctr · (1 + lam · score); score None and final = pctr where there is none.
+    """An item of the caller's list: final = pctr · (1 + lam · score), with the list's mean where score is None.
 
     probability and seeds (that the score rests on) only when asked to explain.
     """

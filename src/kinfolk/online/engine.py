@@ -155,7 +155,7 @@ class Engine:
     def rank(
         self, user: str, items: Sequence[tuple[str, float]], lam: float | None = None, explain: bool = False
     ) -> list[Ranked]:
-        """(id, pctr) pairs by falling pctr · (1 + lam · score); where there is no score the pctr stays as it is.
+        """(id, pctr) pairs by falling pctr · (1 + lam · score), an item without score by the list's mean.
 
         Raises:
             DataError: a pctr that is not a finite number of at least 0. OptionError: too many items, a bad lam.

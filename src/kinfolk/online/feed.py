@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinfolk.errors import OptionError
+from kinfolk.lookalike.rerank import reranked
 from kinfolk.lookalike.score import score_pairs
 from kinfolk.lookalike.topk import top
 from kinfolk.online.answers import Feed, Ranked, Scored
@@ -103,7 +104,7 @@ def feed(d: Deployment, user: str, n: int, offset: int = 0, explain: bool = Fals
 def rank(
     d: Deployment, user: str, items: Sequence[tuple[str, float]], lam: float | None = None, explain: bool = False
 ) -> list[Ranked]:
-    """A list with its own pCTR in the order of `pctr · (1 + lam · score)`; see `Engine.rank`."""
+    """A list with its own pCTR in the order of `reranked`; see `Engine.rank`."""
     s = d.settings
     check_id(user, "the user", s.max_id_length)
     check_count(len(items), s.max_rank_items, "items")
@@ -124,8 +125,7 @@ def rank(
         rows = table.rows[place[there]]
         score[there] = score_pairs(table.index, vector[None], query, np.zeros(len(rows), np.int64), rows)
     exact, scored = score.astype(np.float64), ~np.isnan(score)
-    with np.errstate(over="ignore"):
-        final = np.where(scored, pctr * (1 + weight * exact), pctr)
+    final = reranked(pctr, exact, weight)
     columns = [ids, pctr.tolist(), _or_none(exact, scored), final.tolist()]
     if explain:
         seeds = np.zeros(len(items), np.int64)

@@ -12,6 +12,7 @@ from kinfolk.data import synthetic
 from kinfolk.data.encode import encode
 from kinfolk.data.log import Log
 from kinfolk.data.tables import read_tables
+from kinfolk.lookalike.rerank import reranked
 from kinfolk.schema import Categorical, History, Schema
 from kinfolk.simulate.ranker import Ranker
 from kinfolk.simulate.shown import Shown
@@ -42,7 +43,7 @@ def play(
     lam: float = 0.0,
     on_step: OnStep | None = None,
 ) -> Shown:
-    """The test: the treatment's users see pctr · (1 + lam · score) in order, the others pctr.
+    """The test: the treatment's users see pctr · (1 + lam · score) in order (`reranked`), the others pctr.
 
     Everybody's impressions teach the ranker, and everybody's clicks are seeds, as they would be on one site.
 
@@ -68,7 +69,7 @@ def play(
             mine = np.flatnonzero(treated[users])
             if weighting is not None and lam and len(mine):
                 score = weighting.scores(users[mine], live)
-                final[mine] *= np.where(np.isnan(score), 1.0, 1 + lam * score)
+                final[mine] = reranked(final[mine], score, lam)
             top = best(final, world.config.list_length - world.config.explored)
             shown = np.concatenate([live[top], world.explored(users, live, top, step)], axis=1)
             part = _show(world, clicked, users, shown, step)

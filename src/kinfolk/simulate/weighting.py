@@ -1,7 +1,7 @@
 """What the treatment multiplies into the ranker's pctr: the look-alike score, or for a check the true interest.
 
 A weighting learns from clicks (`observe`), once a step brings its crowds up to date (`refresh`), and scores users
-against live items, NaN where it knows nothing: such an item keeps its pctr, as in `kinfolk.online.feed.rank`.
+against live items, NaN where it knows nothing: such an item counts with the mean (`kinfolk.lookalike.rerank`).
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ def routes(context: Context) -> APIRouter:
 
     @router.post("/v1/rank", response_model=RankOut, summary="Re-rank a list that comes with predicted click rates")
     async def rank(body: RankIn) -> Response:
-        """final = pctr · (1 + λ · score). Items that cannot be scored keep their pctr."""
+        """final = pctr · (1 + λ · score). An item without seeds counts with the mean score of the list."""
         context.check_list(len(body.items), "items", context.settings.max_rank_items)
 
         def work() -> Response:
