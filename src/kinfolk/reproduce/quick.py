@@ -35,4 +35,6 @@ def small_represent(config: RepresentConfig) -> RepresentConfig:
 def few(terms: Protocol) -> Protocol:
     """The same terms with few candidates and users."""
     n = tuple(k for k in terms.n if k <= 10) or terms.n[:1]
-    return replace(terms, n=n, max_candidates=5, common=5, max_users=300, simulate_new=terms.simulate_new and 20)
+    simulated = None if terms.simulate_new is None else min(terms.simulate_new, 40)
+    terms = replace(terms, n=n, simulate_new=simulated, max_candidates=8, common=8, max_users=3000)
+    return replace(terms, min_positives=2, min_negatives=20)
