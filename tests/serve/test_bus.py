@@ -141,12 +141,12 @@ def test_killed_at_any_moment_no_click_is_lost_or_counted_twice(start, bus, user
         wait_until(lambda: metrics(server)["kinfolk_bus_lag"] == pending(bus.client) == 0, "all are taken")
         assert seeds(server) == len({users[i % len(users)] for i in range(sent)})
         assert bus.client.xlen(DEAD) == 0
-        status, told = server.ask(
-            "POST",
-            "/v1/clicks",
-            [{"user": users[i % len(users)], "candidate": "a", "time": NOW + i} for i in range(sent)],
-        )
-        assert (status, told["accepted"], told["duplicates"]) == (200, 0, sent), "every one of them is there"
+        for first in range(0, sent, 100):
+            again = [
+                {"user": users[i % len(users)], "candidate": "a", "time": NOW + i} for i in range(first, first + 100)
+            ]
+            status, told = server.ask("POST", "/v1/clicks", again)
+            assert (status, told) == (200, told | {"accepted": 0, "duplicates": 100}), "every one of them is there"
 
 
 def test_two_workers_share_the_stream_and_a_dead_ones_clicks_go_to_the_other(start, bus, users):
