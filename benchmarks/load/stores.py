@@ -25,21 +25,26 @@ def store_rates(folder: Path, n: int, rounds: int = 3) -> dict[str, Any]:
     """Behind each port and of SQLite alone: medians of rounds in which all take turns, `n` batches of 1,000 clicks.
 
     executemany_ratio: one caller behind the port over `packed_rows`, which starts from the same clicks in hand and
-    fills the same table with the same PRAGMAs, a commit a batch. All rates are in `store_detail`.
+    fills the same table with the same PRAGMAs, a commit a batch. executemany_ratio_four_callers: four callers, whose
+    batches share commits, over the same with a commit every four batches. All rates are in `store_detail`.
     """
     work = batches(n, 1000, 2000, 200_000)
     found: dict[str, list[float]] = {}
     for i in range(rounds):
         store, url = folder / f"one-{i}.db", f"sqlite:///{folder}/one-{i}.db"
         one = behind_port(url, work, 1)
+        four = behind_port(f"sqlite:///{folder}/four-{i}.db", work, 4)
         packed, prepacked = packed_rows(store, folder / f"packed-{i}.db", work), raw_rows(store, folder / f"raw-{i}.db")
+        packed_four = packed_rows(store, folder / f"packed-four-{i}.db", work, together=4)
         rates = {
             "one_caller": one,
-            "four_callers": behind_port(f"sqlite:///{folder}/four-{i}.db", work, 4),
+            "four_callers": four,
             "executemany_prepacked_rows": prepacked,
             "executemany_packing_inside": packed,
+            "executemany_packing_inside_commit_of_four": packed_four,
             "executemany_row_a_click_unique_identity": raw_clicks(folder / f"rows-{i}.db", work),
             "ratio": one / packed,
+            "ratio_four": four / packed_four,
             "ratio_prepacked": one / prepacked,
         }
         for name, rate in rates.items():
@@ -48,6 +53,7 @@ def store_rates(folder: Path, n: int, rounds: int = 3) -> dict[str, Any]:
     out: dict[str, Any] = {
         "store_clicks_per_s": round(max(middle["one_caller"], middle["four_callers"])),
         "executemany_ratio": round(middle.pop("ratio"), 3),
+        "executemany_ratio_four_callers": round(middle.pop("ratio_four"), 3),
         "executemany_ratio_prepacked": round(middle.pop("ratio_prepacked"), 3),
         "store_detail": {name: round(rate) for name, rate in middle.items()},
     }
@@ -107,10 +113,10 @@ def raw_rows(store: Path, copy: Path) -> float:
     return _timed(copy, sql, "INSERT INTO journal VALUES (?, ?, ?, ?)", [[r] for r in rows], sum(r[2] for r in rows))
 
 
-def packed_rows(store: Path, copy: Path, work: list[Clicks]) -> float:
-    """Clicks a second of `executemany` into the same table, a commit a batch, by a caller who has what a caller of the
-    port has: clicks as `Clicks`. Items become numbers and columns become a row inside the time; nothing else is done:
-    no click delivered twice is noticed, nobody can read anything back."""
+def packed_rows(store: Path, copy: Path, work: list[Clicks], together: int = 1) -> float:
+    """Clicks a second of `executemany` into the same table, `together` batches a commit, by a caller who has what a
+    caller of the port has: clicks as `Clicks`. Items become numbers and columns become a row inside the time; nothing
+    else is done: no click delivered twice is noticed, nobody can read anything back."""
     source = sqlite3.connect(store)
     (sql,) = source.execute("SELECT sql FROM sqlite_master WHERE name = 'journal'").fetchone()
     number = dict(source.execute("SELECT name, id FROM items"))
@@ -120,9 +126,13 @@ def packed_rows(store: Path, copy: Path, work: list[Clicks]) -> float:
         keys[n] = candidate_key(name)
 
     def rows() -> Iterator[list[tuple[object, ...]]]:
+        waiting: list[tuple[object, ...]] = []
         for generation, b in enumerate(work, 1):
             item = np.array([number[name] for name in b.candidates], np.int32)[b.candidate]
-            yield [(generation, NOW, len(b), journal.encode(item, b.user, b.time, b.identity, keys[item]))]
+            waiting.append((generation, NOW, len(b), journal.encode(item, b.user, b.time, b.identity, keys[item])))
+            if len(waiting) == together or generation == len(work):
+                yield waiting
+                waiting = []
 
     return _timed(copy, sql, "INSERT INTO journal VALUES (?, ?, ?, ?)", rows(), sum(map(len, work)))
 

@@ -54,3 +54,23 @@ def test_an_operator_may_say_otherwise(monkeypatch):
     monkeypatch.delenv("MALLOC_ARENA_MAX")
     monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.arena_max=5")
     assert not settle()
+
+
+def test_what_is_set_apart_is_not_searched_and_what_comes_later_is():
+    script = """
+import gc, weakref
+from kinfolk.serve.memory import set_apart
+class Knot:
+    def __init__(self):
+        self.me = self
+old, alone = Knot(), type("Alone", (), {})()
+seen_old, seen_alone = weakref.ref(old), weakref.ref(alone)
+set_apart()
+new = Knot()
+seen_new = weakref.ref(new)
+del old, alone, new
+gc.collect()
+print(seen_old() is not None, seen_alone() is None, seen_new() is None, len(gc.get_objects()) < gc.get_freeze_count())
+"""
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert told.stdout.split() == ["True"] * 4

@@ -111,6 +111,7 @@ def serve_here(settings: Settings, sock: socket.socket, parent: int | None = Non
             engine.start()
             if listener is not None:
                 listener.start()
+            memory.set_apart()
             log.info(
                 "listening",
                 url=url_of(sock),
