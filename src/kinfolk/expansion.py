@@ -14,6 +14,7 @@ from kinfolk.bundle import Bundle
 from kinfolk.errors import OptionError, TooFewSeedsError
 from kinfolk.lookalike.audience import Audience, Reach, check_choice
 from kinfolk.lookalike.audience import expand as expand_rows
+from kinfolk.lookalike.coclick import co_clicks
 from kinfolk.lookalike.weights import Snapshot
 
 
@@ -23,7 +24,8 @@ class Expansion:
 
     Args:
         ids: str[A] outside ids.
-        scores: float32[A], eq. 2: alpha cos(E_u, E_global) + beta cos(E_u, E_local).
+        scores: float32[A], eq. 2: alpha cos(E_u, E_global) + beta cos(E_u, E_local), and what the seeds clicked, too
+            (decision 7).
         probabilities: float32[A], sigmoid of the scaled score.
         audience: the same in rows, with counts and the reach curve.
         snapshot: the seeds' clusters that were scored against.
@@ -108,6 +110,17 @@ def expand(
         exclude=banned,
         include_seeds=include_seeds,
         min_seeds=min_seeds,
+        bonus=_co_clicks(bundle, known),
     )
     scores = found.scores
     return Expansion(bundle.user_ids[found.rows], scores, bundle.weights.probability(scores), found, snapshot)
+
+
+def _co_clicks(bundle: Bundle, seeds: NDArray[np.integer]) -> NDArray[np.float32] | None:
+    """float32[N] by the model's weight; None where it gives them none."""
+    weight = bundle.weights.co_click
+    if not weight:
+        return None
+    clicked, support = bundle.clicked
+    whole = np.array([0, len(seeds)], np.int64)
+    return np.float32(weight) * co_clicks(clicked, clicked.take(seeds), whole, support, threads=None)[:, 0]

@@ -27,6 +27,7 @@ class Preset:
     fresh: score users by their history as of now instead of vectors made at the end of training.
     episodes: teach stage 2 (and stage 1 further) by episodes from the whole log instead of the samples of `campaign`
         and `training`.
+    co_click: add co-clicks to the score, with a weight learned on episodes (decision 7); needs `episodes`.
     """
 
     represent: RepresentConfig = field(default_factory=RepresentConfig)
@@ -38,6 +39,7 @@ class Preset:
     judged: bool = False
     fresh: bool = False
     episodes: EpisodeConfig | None = None
+    co_click: bool = False
 
 
 PRESETS: dict[str, Preset] = {
@@ -65,6 +67,7 @@ PRESETS: dict[str, Preset] = {
         samples_share=0.08,
         judged=True,
         fresh=True,
+        co_click=True,
     ),
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TypedDict
 
@@ -16,6 +16,7 @@ from kinfolk.data.log import Log, View
 from kinfolk.data.vocabulary import rows_of
 from kinfolk.data.windows import Windows
 from kinfolk.errors import BundleError, DataError, KinfolkError
+from kinfolk.lookalike.blend import learn_weight
 from kinfolk.lookalike.campaign import Campaign, CampaignConfig, build_campaign
 from kinfolk.lookalike.episodes import Episodes
 from kinfolk.lookalike.episodic import train_episodes
@@ -158,7 +159,12 @@ def train_stages(
             represented, episodes, chosen.lookalike, seed=seed, device=device, on_progress=told, **files
         )
     metrics = {"users": represented.metrics, "look-alike": rows}
-    return Trained(represented, Weights.of(model), windows, metrics)
+    weights = Weights.of(model)
+    if chosen.co_click and episodes is not None:
+        learned_weight = learn_weight(represented, weights, episodes, seed=seed)
+        weights = weights.with_co_click(learned_weight.weight)
+        metrics["co-click"] = [asdict(learned_weight)]
+    return Trained(represented, weights, windows, metrics)
 
 
 class _Files(TypedDict):

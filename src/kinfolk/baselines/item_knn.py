@@ -61,9 +61,7 @@ class FreshItemKnn:
         together = sp.csr_matrix(seeds @ _rows(view.history(seed_users), n_items))
         owner = np.repeat(np.arange(len(candidates)), np.diff(together.indptr))
         together.data[together.indices == candidates.item[owner]] = 0
-        pairs = view.log.pairs  # not the view's own: removed items are in no history, and filtering them costs more
-        known = np.searchsorted(pairs.time, view.now, side="left")
-        support = np.bincount(pairs.item[:known], minlength=n_items).astype(np.float32)
+        support = view.support.astype(np.float32)
         return _sum_over_history(_rows(view.history(users), n_items), together, candidates.seeds.lengths, support)
 
 

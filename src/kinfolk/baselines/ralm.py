@@ -11,6 +11,7 @@ from kinfolk.bundle import Bundle
 from kinfolk.data.jagged import Jagged, slices
 from kinfolk.data.log import View
 from kinfolk.errors import ProtocolError
+from kinfolk.lookalike.blend import view_co_clicks
 from kinfolk.lookalike.score import score_users
 from kinfolk.lookalike.weights import Weights
 from kinfolk.presets import Preset, preset, with_pooling
@@ -63,10 +64,14 @@ class Ralm:
         self._ready(trained.represented, trained.weights, view)
 
     def score(self, users: NDArray[np.int32], candidates: Candidates, view: View) -> NDArray[np.float32]:
-        """float32[len(users), len(candidates)], eq. 2."""
+        """float32[len(users), len(candidates)], eq. 2, and co-clicks by the model's weight."""
         e, crowd, rows, offsets = self.vectors(users, candidates, view)
         snapshot = self.weights.snapshots(crowd, rows, offsets, seed=self.seed)
         scores = score_users(self.weights.index(snapshot), e, self.weights.queries(e))
+        if self.weights.co_click:
+            seeds, seen = _newest(candidates.seeds, self.max_seeds), view if self.fresh else self.learned_from
+            shared = view_co_clicks(self.represented.features.schema, seen, users, seeds)
+            scores = scores + np.float32(self.weights.co_click) * shared
         return np.asarray(scores, np.float32)
 
     def vectors(
@@ -81,7 +86,7 @@ class Ralm:
         return self._embed(view, users, None), crowd, rows, seeds.offsets
 
     def _ready(self, represented: Represented, weights: Weights, view: View) -> None:
-        self.represented, self.weights = represented, weights
+        self.represented, self.weights, self.learned_from = represented, weights, view
         everyone = np.arange(view.log.n_users, dtype=np.int32)
         self.static = np.zeros((0, weights.config.h), np.float32) if self.fresh else self._embed(view, everyone, None)
 

@@ -33,6 +33,7 @@ from kinfolk.bundle.files import (
     unpacked,
 )
 from kinfolk.data.inputs import Inputs
+from kinfolk.data.jagged import Jagged
 from kinfolk.data.vocabulary import rows_of
 from kinfolk.errors import BundleError, SchemaError
 from kinfolk.lookalike.config import LookalikeConfig
@@ -129,6 +130,16 @@ class Bundle:
             return self.represented.features.schema
         assert self.path is not None
         return Schema.from_dict(read_meta(self.path, FORMAT)["schema"], where=str(self.path / META))
+
+    @cached_property
+    def clicked(self) -> tuple[Jagged, NDArray[np.int64]]:
+        """Item numbers of every user's history, as `Inputs.clicked`, and int64[any] users of every item number; empty
+        where the bundle holds no inputs."""
+        if self.inputs is None:
+            return Jagged(np.zeros(0, np.int32), np.zeros(len(self.user_ids) + 1, np.int64)), np.zeros(0, np.int64)
+        found = self.inputs.clicked(self.schema.history)
+        values = np.asarray(found.values)
+        return found, np.bincount(values[values >= 0])
 
     def rows(self, ids: NDArray[np.str_]) -> NDArray[np.int32]:
         """int32[len(ids)]: row of every outside user id, -1 for unknown ones."""

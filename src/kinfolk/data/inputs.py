@@ -6,7 +6,7 @@ A bundle keeps them, so that a user can be embedded anew with clicks that came l
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from kinfolk.data.jagged import Jagged
 from kinfolk.errors import BundleError
+from kinfolk.schema import History
 
 
 def unknown_item(item: str) -> int:
@@ -45,6 +46,21 @@ class Inputs:
 
     def __len__(self) -> int:
         return len(self.numbers)
+
+    def clicked(self, histories: Sequence[History]) -> Jagged:
+        """N rows of the distinct item numbers of every user's histories together; those of all kinds, where one is.
+
+        Args:
+            histories: the schema's, in the order of `histories`.
+        """
+        for declared, found in zip(histories, self.histories, strict=True):
+            if not declared.kinds or len(self.histories) == 1:
+                return found
+        rows = np.concatenate([h.rows() for h in self.histories] or [np.zeros(0, np.int64)])
+        values = np.concatenate([np.asarray(h.values, np.int64) for h in self.histories] or [np.zeros(0, np.int64)])
+        pairs = np.unique(np.stack([rows, values], axis=1), axis=0)
+        offsets = np.searchsorted(pairs[:, 0], np.arange(len(self) + 1)).astype(np.int64)
+        return Jagged(pairs[:, 1].astype(np.int32), offsets)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """What to store, by name; `from_arrays` is the inverse."""

@@ -222,6 +222,12 @@ class View:
         keep = ~self.is_removed[p.item[:end]]
         return Pairs(p.user[:end][keep], p.item[:end][keep], p.time[:end][keep])
 
+    @cached_property
+    def support(self) -> NDArray[np.int64]:
+        """int64[M]: users of every item before `now`; removed items keep theirs."""
+        end = int(np.searchsorted(self.log.pairs.time, self.now, side="left"))
+        return np.bincount(self.log.pairs.item[:end], minlength=self.log.n_items)
+
     def history(self, users: NDArray[np.integer], length: int | None = None) -> Jagged:
         """Distinct items of each user before `now`, oldest first; the newest `length` of them if given."""
         index = self.log.by_user

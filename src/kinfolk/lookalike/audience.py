@@ -33,7 +33,7 @@ class Audience:
 
     Args:
         rows: int64[A] user rows.
-        scores: float32[A], in [-1, 1] for α + β = 1.
+        scores: float32[A], in [-1, 1] for α + β = 1 and without a bonus.
         seeds_used: distinct seeds known here.
         seeds_unknown: entries of the seed list that are not (-1).
         n_eligible: users there were to choose from.
@@ -64,6 +64,7 @@ def expand(
     exclude: NDArray[np.integer] | None = None,
     include_seeds: bool = False,
     min_seeds: int = 10,
+    bonus: NDArray[np.float32] | None = None,
     block: int = 65_536,
     threads: int | None = None,
 ) -> Audience:
@@ -73,6 +74,7 @@ def expand(
         index: one candidate (C = 1): the clusters of the seeds; `Index.take` cuts it out of several.
         seeds: int[S] user rows, -1 for unknown ones.
         min_seeds: the least number of distinct known seeds.
+        bonus: float32[N], added to the users' scores.
 
     Raises:
         TooFewSeedsError: fewer known seeds than min_seeds.
@@ -85,8 +87,9 @@ def expand(
             "give more seeds or check that their ids are those of the users table",
         )
     check_choice(size=size, percent=percent, min_score=min_score, reach=reach)
+    scores = score_all(users, W_l, index, block=block, threads=threads)
     return select(
-        score_all(users, W_l, index, block=block, threads=threads),
+        scores if bonus is None else scores + bonus,
         size=size, percent=percent, min_score=min_score, reach=reach,
         exclude=exclude, seeds=seeds, include_seeds=include_seeds,
     )  # fmt: skip
@@ -218,7 +221,9 @@ def check_choice(*, size: int | None, percent: float | None, min_score: float | 
     if percent is not None and not 0 < percent <= 100:
         raise OptionError(f"percent is {percent}, expected above 0 and at most 100", "1 means one percent")
     if min_score is not None and not math.isfinite(min_score):
-        raise OptionError(f"min_score is {min_score}, expected a finite number", "scores lie between -1 and 1")
+        raise OptionError(
+            f"min_score is {min_score}, expected a finite number", "without co-clicks scores lie between -1 and 1"
+        )
     if reach is not None and reach not in REACH_PERCENT:
         raise OptionError(f"reach is {reach!r}", f"choose one of {', '.join(REACH_PERCENT)}")
 

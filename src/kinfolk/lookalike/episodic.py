@@ -111,7 +111,7 @@ class _Run:
         dense = [p for p in self._parameters() if not any(p is t for t in tables)]
         self.adam = torch.optim.Adam(dense, lr=self.config.lr)
         self.row_adam = RowAdam(tables, lr=self.config.table_lr)
-        self.train_on, self.held_out = _split(episodes, seed)
+        self.train_on, self.held_out = split_items(episodes, seed)
 
     def round(self, number: int, on_progress: Callable[[dict[str, float]], None] | None) -> dict[str, float]:
         """`config.round` steps; returns their row of metrics."""
@@ -240,7 +240,7 @@ def _ranking_loss(own: Float[Tensor, p], others: Float[Tensor, q]) -> Float[Tens
     return nn.functional.softplus(others - own[:, None]).mean()
 
 
-def _split(every: Episodes, seed: int) -> tuple[Episodes, Episodes]:
+def split_items(every: Episodes, seed: int) -> tuple[Episodes, Episodes]:
     """Episodes to learn from and of the items held out; the same where there are too few items to hold one out."""
     held = np.random.default_rng([seed, 5]).permutation(every.item)[: round(len(every.item) * every.config.validation)]
     if len(held) in (0, len(every.item)):

@@ -85,6 +85,8 @@ class Weights:
             "log_scale": (),
             "bias": (),
         }
+        if "co_click" in self.arrays:  # bundles of before have none
+            shapes["co_click"] = ()
         for name, shape in shapes.items():
             array = self.arrays.get(name)
             if array is None or array.shape != shape or not np.isfinite(array).all():
@@ -108,6 +110,15 @@ class Weights:
     def queries(self, e: NDArray[np.float32]) -> NDArray[np.float32]:
         """v = W_l E_u, float32[n, h]."""
         return np.asarray(e @ self.arrays["local"].T, np.float32)
+
+    @property
+    def co_click(self) -> float:
+        """What co-clicks count for beside this model's score (`lookalike.coclick`); 0 where nothing is known of it."""
+        return float(self.arrays.get("co_click", 0.0))
+
+    def with_co_click(self, weight: float) -> Weights:
+        """The same model with that weight."""
+        return Weights(self.config, {**self.arrays, "co_click": np.array(weight, np.float32)})
 
     @property
     def temperature(self) -> float:
