@@ -15,6 +15,7 @@ from kinfolk.lookalike.episodic import split_items
 from kinfolk.lookalike.score import score_users
 from kinfolk.lookalike.weights import Weights
 from kinfolk.represent.embed import embed
+from kinfolk.represent.inputs import kept
 from kinfolk.represent.represented import Represented
 from kinfolk.schema import Schema
 
@@ -69,7 +70,7 @@ def learn_weight(represented: Represented, weights: Weights, episodes: Episodes,
 
 
 def view_co_clicks(schema: Schema, view: View, users: NDArray[np.int32], seeds: Jagged) -> NDArray[np.float32]:
-    """co(u, S) as of `view.now`, of histories as long as the model reads them.
+    """co(u, S) as of `view.now`, of histories as long as a bundle keeps them (`represent.inputs.kept`).
 
     Args:
         schema: of the model.
@@ -80,7 +81,7 @@ def view_co_clicks(schema: Schema, view: View, users: NDArray[np.int32], seeds: 
     Returns:
         float32[U, C].
     """
-    length = max((h.length for h in schema.history), default=0)
+    length = max((kept(h) for h in schema.history), default=0)
     if not length:
         return np.zeros((len(users), len(seeds)), np.float32)
     theirs = view.history(np.asarray(seeds.values), length)
