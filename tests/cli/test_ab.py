@@ -24,6 +24,7 @@ def test_a_small_test_prints_both_tables_and_writes_its_files(capsys, small, tmp
     assert "A/A: λ = 0" in printed
     assert "look-alike, λ = 1" in printed
     assert "click-through rate" in printed
+    assert "…" not in printed, "whoever prints into a file gets all of it"
     assert "intervals need three worlds" in told
     found = json.loads(out.read_text())
     assert found["plan"]["world"]["users"] == 1000

@@ -102,21 +102,18 @@ def _weights(text: str) -> tuple[float, ...]:
 
 
 def _print(console: Console, found: pl.DataFrame) -> None:
-    from rich.table import Table
-
+    from kinfolk.cli.tables import print_cells
+    from kinfolk.evaluate.summary import Cells
     from kinfolk.simulate.measure import TITLES
 
     for kind, lam in found.select("weighting", "lam").unique(maintain_order=True).iter_rows():
-        title = "A/A: λ = 0" if kind == "none" else f"{kind}, λ = {lam:g}"
-        shown = Table(title=title, title_justify="left")
-        shown.add_column("metric", no_wrap=True)
-        for name in ("control", "treatment", "arms, %", "same users, %"):
-            shown.add_column(name, justify="right", no_wrap=True)
+        rows = []
         for row in found.filter(weighting=kind, lam=lam).iter_rows(named=True):
             same = "" if kind == "none" else _difference(row, "same_users")
-            levels = ("-" if row[c] != row[c] else f"{row[c]:.4g}" for c in ("control", "treatment"))
-            shown.add_row(TITLES[row["metric"]], *levels, _difference(row, "arms"), same)
-        console.print(shown)
+            levels = ["-" if row[c] != row[c] else f"{row[c]:.4g}" for c in ("control", "treatment")]
+            rows.append((TITLES[row["metric"]], *levels, _difference(row, "arms"), same))
+        title = "A/A: λ = 0" if kind == "none" else f"{kind}, λ = {lam:g}"
+        print_cells(console, Cells(title, ("metric", "control", "treatment", "arms, %", "same users, %"), tuple(rows)))
 
 
 def _difference(row: dict[str, Any], name: str) -> str:
