@@ -28,6 +28,7 @@ class Preset:
     episodes: teach stage 2 (and stage 1 further) by episodes from the whole log instead of the samples of `campaign`
         and `training`.
     co_click: add co-clicks to the score, with a weight learned on episodes (decision 7); needs `episodes`.
+    trend: learn what to expect of an item from when it was clicked, for the order of a feed (decision 8).
     """
 
     represent: RepresentConfig = field(default_factory=RepresentConfig)
@@ -40,6 +41,7 @@ class Preset:
     fresh: bool = False
     episodes: EpisodeConfig | None = None
     co_click: bool = False
+    trend: bool = False
 
 
 PRESETS: dict[str, Preset] = {
@@ -68,6 +70,7 @@ PRESETS: dict[str, Preset] = {
         judged=True,
         fresh=True,
         co_click=True,
+        trend=True,
     ),
 }
 

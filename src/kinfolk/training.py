@@ -22,6 +22,7 @@ from kinfolk.lookalike.episodes import Episodes
 from kinfolk.lookalike.episodic import train_episodes
 from kinfolk.lookalike.judge import JUDGED, crowd_auc
 from kinfolk.lookalike.training import train_lookalike
+from kinfolk.lookalike.trend import DECAYS, learn_trend
 from kinfolk.lookalike.weights import Weights
 from kinfolk.presets import Preset
 from kinfolk.presets import preset as preset_named
@@ -164,6 +165,10 @@ def train_stages(
         learned_weight = learn_weight(represented, weights, episodes, seed=seed)
         weights = weights.with_co_click(learned_weight.weight)
         metrics["co-click"] = [asdict(learned_weight)]
+    trend = learn_trend(view, seed=seed) if chosen.trend else None
+    if trend is not None:
+        weights = weights.with_trend(trend)
+        metrics["trend"] = [dict(zip(map(str, DECAYS), trend.tolist(), strict=True))]
     return Trained(represented, weights, windows, metrics)
 
 

@@ -13,6 +13,7 @@ from kinfolk.data.log import View
 from kinfolk.errors import ProtocolError
 from kinfolk.lookalike.blend import view_co_clicks
 from kinfolk.lookalike.score import score_users
+from kinfolk.lookalike.trend import features
 from kinfolk.lookalike.weights import Weights
 from kinfolk.presets import Preset, preset, with_pooling
 from kinfolk.represent.embed import embed
@@ -51,9 +52,12 @@ class Ralm:
         self.shared = shared or Shared()
         self.fresh = self.preset.fresh if fresh is None else fresh
         self.metrics: dict[str, list[dict[str, float]]] = {}
+        self.learned_from: View | None = None
 
     def fit(self, view: View) -> None:
-        """Train both stages on what `view` shows."""
+        """Train both stages on what `view` shows; the same view again changes nothing."""
+        if self.learned_from is view:
+            return
         p = self.preset
         key = ("users", p.represent, p.seeds_share, p.samples_share, p.judged, p.campaign.min_seeds, self.seed)
         learned = self.shared.get(
@@ -69,7 +73,7 @@ class Ralm:
         snapshot = self.weights.snapshots(crowd, rows, offsets, seed=self.seed)
         scores = score_users(self.weights.index(snapshot), e, self.weights.queries(e))
         if self.weights.co_click:
-            seeds, seen = _newest(candidates.seeds, self.max_seeds), view if self.fresh else self.learned_from
+            seeds, seen = _newest(candidates.seeds, self.max_seeds), (not self.fresh and self.learned_from) or view
             shared = view_co_clicks(self.represented.features.schema, seen, users, seeds)
             scores = scores + np.float32(self.weights.co_click) * shared
         return np.asarray(scores, np.float32)
@@ -124,6 +128,38 @@ class BundleMethod(Ralm):
                 "train it with --hold-out-items, or use --fit",
             )
         self._ready(self.bundle.represented, self.bundle.weights, view)
+
+
+class InFeed:
+    """What a feed is ordered by: RALM's score as a logit, and what its items are clicked now (`lookalike.trend`).
+
+    Args:
+        ralm: fitted already, or fitted by `fit`. A model without a trend is left as it is.
+        name: of the row; None: that of `ralm`.
+    """
+
+    fresh = True
+
+    def __init__(self, ralm: Ralm, name: str | None = None) -> None:
+        self.ralm, self.name = ralm, name or ralm.name
+
+    def fit(self, view: View) -> None:
+        """As `ralm`."""
+        self.ralm.fit(view)
+
+    def score(self, users: NDArray[np.int32], candidates: Candidates, view: View) -> NDArray[np.float32]:
+        """float32[len(users), len(candidates)], not between -1 and 1."""
+        score, trend = self.ralm.score(users, candidates, view), self.ralm.weights.trend
+        if trend is None:
+            return score
+        rate = features(candidates.times, view.now) @ trend
+        return np.asarray(self.ralm.weights.scale * score + rate, np.float32)
+
+
+def in_feed(ralm: Ralm) -> list[Ralm | InFeed]:
+    """One model in a table of feeds: with the trend under its own name, and by its score alone."""
+    name, ralm.name = ralm.name, f"{ralm.name}_interest"
+    return [InFeed(ralm, name), ralm]
 
 
 def _named(chosen: str | Preset) -> Preset:

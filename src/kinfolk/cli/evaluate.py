@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,6 +27,7 @@ from kinfolk.errors import OptionError, ProtocolError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from kinfolk.baselines.method import Method
     from kinfolk.bundle import Bundle
     from kinfolk.data.log import Log
     from kinfolk.evaluate.comparison import Comparison, Question
@@ -234,17 +235,17 @@ def _compare(
     seeds: int,
 ) -> tuple[Comparison, dict[str, list[dict[str, float]]]]:
     """The comparison, and the metrics of the last training of ours."""
-    from kinfolk.baselines.ralm import BundleMethod, Ralm
+    from kinfolk.baselines.ralm import BundleMethod, Ralm, in_feed
     from kinfolk.cli.progress import step_progress
     from kinfolk.evaluate.comparison import compare_methods
 
     made: list[Ralm] = []
     with step_progress(console, "comparing") as progress:
 
-        def ours(seed: int) -> list[Ralm]:
+        def ours(seed: int) -> Sequence[Method]:
             made.append(Ralm(name=fit, seed=seed, preset=fit) if bundle is None else BundleMethod(bundle))
             made[-1].on_progress = progress.training
-            return made[-1:]
+            return in_feed(made[-1]) if protocol == "feed" else made[-1:]
 
         names = range(seeds)
         comparison = compare_methods(log, terms, protocol, ours, baselines, seeds=names, on_progress=progress.step)

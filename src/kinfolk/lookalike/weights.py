@@ -18,6 +18,7 @@ from kinfolk.lookalike.clusters import kmeans
 from kinfolk.lookalike.clusters_many import kmeans_many
 from kinfolk.lookalike.config import LookalikeConfig
 from kinfolk.lookalike.index import Index
+from kinfolk.lookalike.trend import DECAYS
 
 if TYPE_CHECKING:
     from kinfolk.lookalike.model import LookalikeModel
@@ -85,8 +86,8 @@ class Weights:
             "log_scale": (),
             "bias": (),
         }
-        if "co_click" in self.arrays:  # bundles of before have none
-            shapes["co_click"] = ()
+        learned = {"co_click": (), "trend": (len(DECAYS),)}  # older bundles, and other presets, have none
+        shapes |= {name: shape for name, shape in learned.items() if name in self.arrays}
         for name, shape in shapes.items():
             array = self.arrays.get(name)
             if array is None or array.shape != shape or not np.isfinite(array).all():
@@ -121,13 +122,27 @@ class Weights:
         return Weights(self.config, {**self.arrays, "co_click": np.array(weight, np.float32)})
 
     @property
+    def trend(self) -> NDArray[np.float32] | None:
+        """float32[4], what `lookalike.trend.features` count for in the order of a feed; None: nothing."""
+        return self.arrays.get("trend")
+
+    def with_trend(self, weights: NDArray[np.float32]) -> Weights:
+        """The same model with those."""
+        return Weights(self.config, {**self.arrays, "trend": weights})
+
+    @property
+    def scale(self) -> float:
+        """What a score counts for as a logit, next to the bias or to a trend."""
+        return float(np.exp(self.arrays["log_scale"]))
+
+    @property
     def temperature(self) -> float:
         """Sharpness of the local attention."""
         return float(np.exp(self.arrays["log_temperature"]))
 
     def probability(self, score: NDArray[np.float32]) -> NDArray[np.float32]:
         """Sigmoid of the (learned) scale and bias: float32, same shape."""
-        logit = np.exp(self.arrays["log_scale"]) * score + self.arrays["bias"]
+        logit = self.scale * score + self.arrays["bias"]
         return np.asarray(1 / (1 + np.exp(-logit)), np.float32)
 
     def snapshot(self, e: NDArray[np.float32], *, seed: int, iterations: int = 25) -> Snapshot:

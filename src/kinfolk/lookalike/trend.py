@@ -1,0 +1,101 @@
+"""What is being clicked now, for the order of a feed: the log of a candidate's rate of clicks, learned from the log.
+
+Who opens the app clicks candidate c in proportion to (how often c is clicked now) x (how much likelier this user is to
+click it than others): log P(c | u) = log rate(c) + log P(u | c) / P(u) + a constant. Stage 2 learns the second, as
+`scale` times its score; this module the first, as a sum of w_t log(clicks that count exp(-age / t), and a half), for
+four decays t. The weights maximise the likelihood of what was clicked after moments of the training log, given what
+was alive then (a conditional logit: McFadden 1974). An audience, the users of one candidate, is none of its business.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinfolk.data.jagged import Jagged
+from kinfolk.data.log import View
+
+F64 = NDArray[np.float64]
+
+DECAYS = (1800.0, 7200.0, 28_800.0, 115_200.0)
+"""Seconds: half an hour, 2, 8 and 32 hours."""
+HORIZON = 10_800.0
+"""Seconds after a moment whose clicks are to be foretold."""
+MOMENTS = 64
+_BACK = 4 * DECAYS[-1]
+_LEAST = 5  # clicks in that time, for a candidate to be alive
+_PSEUDO = 0.5
+_RIDGE = 1e-3
+_START = np.array([0.0, 1.0, 0.0, 0.0])
+
+
+def features(times: Jagged, now: float) -> F64:
+    """float64[C, 4]: log(clicks that count exp(-age / decay), and a half), for every decay.
+
+    Args:
+        times: C rows of float64 click times in seconds; those after `now` do not count.
+        now: seconds.
+    """
+    age = now - np.asarray(times.values, np.float64)
+    return _features(times.rows(), age, len(times))
+
+
+def learn_trend(view: View, *, seed: int) -> NDArray[np.float32] | None:
+    """Weights float32[4] of `features`, or None where the log has too few clicks or times to tell.
+
+    Args:
+        view: the training log; moments are drawn from the later half of its clicks.
+        seed: of the draw.
+    """
+    pairs = view.pairs
+    n = len(pairs.time)
+    if n < MOMENTS:
+        return None
+    rng = np.random.default_rng([seed, 11])
+    last = int(np.searchsorted(pairs.time, pairs.time[-1] - HORIZON))
+    if last <= n // 2:
+        return None
+    drawn = np.sort(pairs.time[rng.integers(n // 2, last, MOMENTS)])
+    moments = (_moment(pairs.item, pairs.time, float(now), view.log.n_items) for now in drawn)
+    asked = [found for found in moments if found is not None]
+    if len(asked) < MOMENTS // 4:
+        return None
+    return _maximised(asked).astype(np.float32)
+
+
+def _features(row: NDArray[np.integer], age: F64, count: int) -> F64:
+    there = age >= 0
+    row, age = row[there], age[there]
+    decayed = [np.bincount(row, weights=np.exp(-age / t), minlength=count) for t in DECAYS]
+    return np.asarray(np.log(np.stack(decayed, axis=1) + _PSEUDO), np.float64)
+
+
+def _moment(item: NDArray[np.integer], time: F64, now: float, n_items: int) -> tuple[F64, F64] | None:
+    """Features float64[C, 4] of what was alive, and its shares float64[C] of the clicks that came; None if none did."""
+    first, here, end = np.searchsorted(time, [now - _BACK, now, now + HORIZON])
+    clicked = item[first:here]
+    kept = np.bincount(clicked, minlength=n_items) >= _LEAST
+    clicks = np.bincount(item[here:end], minlength=n_items)[kept]
+    if not clicks.any() or len(clicks) < 2:
+        return None
+    row = (np.cumsum(kept) - 1)[clicked[kept[clicked]]]
+    return _features(row, (now - time[first:here])[kept[clicked]], len(clicks)), clicks / clicks.sum()
+
+
+def _maximised(asked: list[tuple[F64, F64]], steps: int = 30) -> F64:
+    """Newton's method on the mean log-likelihood less a ridge towards the rate of the last two hours."""
+    w = _START.copy()
+    for _ in range(steps):
+        slope, curvature = _RIDGE * (_START - w), _RIDGE * np.eye(len(w))
+        for x, share in asked:
+            logit = x @ w
+            p = np.exp(logit - logit.max())
+            p /= p.sum()
+            mean = p @ x
+            slope += (share @ x - mean) / len(asked)
+            curvature += ((x * p[:, None]).T @ x - np.outer(mean, mean)) / len(asked)
+        step = np.linalg.solve(curvature, slope)
+        w += step * min(1.0, 2.0 / max(float(np.abs(step).max()), 1e-12))
+        if np.abs(step).max() < 1e-6:
+            break
+    return w
