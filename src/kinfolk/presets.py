@@ -29,6 +29,7 @@ class Preset:
         and `training`.
     co_click: add co-clicks to the score, with a weight learned on episodes (decision 7); needs `episodes`.
     trend: learn what to expect of an item from when it was clicked, for the order of a feed (decision 8).
+    discriminant: from many seeds, tell their crowd apart from everybody as well (decision 9); not with "average".
     """
 
     represent: RepresentConfig = field(default_factory=RepresentConfig)
@@ -42,6 +43,7 @@ class Preset:
     episodes: EpisodeConfig | None = None
     co_click: bool = False
     trend: bool = False
+    discriminant: bool = False
 
 
 PRESETS: dict[str, Preset] = {
@@ -71,6 +73,7 @@ PRESETS: dict[str, Preset] = {
         fresh=True,
         co_click=True,
         trend=True,
+        discriminant=True,
     ),
 }
 

@@ -16,7 +16,7 @@ from kinfolk.data.log import Log, View
 from kinfolk.data.vocabulary import rows_of
 from kinfolk.data.windows import Windows
 from kinfolk.errors import BundleError, DataError, KinfolkError
-from kinfolk.lookalike.blend import learn_weight
+from kinfolk.lookalike.blend import learn_background, learn_weight
 from kinfolk.lookalike.campaign import Campaign, CampaignConfig, build_campaign
 from kinfolk.lookalike.episodes import Episodes
 from kinfolk.lookalike.episodic import train_episodes
@@ -161,6 +161,8 @@ def train_stages(
         )
     metrics = {"users": represented.metrics, "look-alike": rows}
     weights = Weights.of(model)
+    if chosen.discriminant and weights.config.pooling == "attention":
+        weights = weights.with_background(learn_background(represented, weights, view))
     if chosen.co_click and episodes is not None:
         learned_weight = learn_weight(represented, weights, episodes, seed=seed)
         weights = weights.with_co_click(learned_weight.weight)

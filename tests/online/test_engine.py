@@ -379,7 +379,7 @@ def test_explain_adds_up(crowded, backend, small_bundle, users, data):
     user, candidate = data.draw(st.sampled_from(users)), data.draw(st.sampled_from(sorted(seeds)))
     why = engine.explain(user, candidate)
     assert why.score == pytest.approx(brute_force(backend, small_bundle, user, [candidate])[candidate], abs=1e-6)
-    assert why.alpha_part + why.beta_part == pytest.approx(why.score, abs=1e-5)
+    assert why.alpha_part + why.beta_part + why.discriminant_part == pytest.approx(why.score, abs=1e-5)
     assert sum(p.weight for p in why.clusters) == pytest.approx(1)
     assert sum(p.size for p in why.clusters) == len(seeds[candidate]) == why.seeds
     assert [p.weight for p in why.clusters] == sorted((p.weight for p in why.clusters), reverse=True)

@@ -168,7 +168,7 @@ def test_many_more_candidates_copy_nothing_of_the_others():
     live.apply(Changes([snap(f"d{i}", i) for i in range(5000)], [], 2))
     now = live.now()
     assert len(now.place) == 5100
-    for name in ("centroids", "gram", "sizes", "bias", "global_unit"):
+    for name in ("centroids", "gram", "sizes", "bias", "linear", "offset", "local"):
         assert np.shares_memory(getattr(now.index, name), getattr(before, name))
 
 

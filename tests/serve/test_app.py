@@ -73,7 +73,7 @@ def test_feed_rank_and_why(served):
         "id": "x", "pctr": 0.25, "score": None, "final": 0.25, "probability": None, "seeds": None,
     }  # fmt: skip
     why = c.get("/v1/users/u1/explain?candidate=a").json()
-    assert why["score"] == pytest.approx(why["alpha_part"] + why["beta_part"])
+    assert why["score"] == pytest.approx(why["alpha_part"] + why["beta_part"] + why["discriminant_part"])
 
 
 def test_an_audience_from_its_question_to_its_end(served):

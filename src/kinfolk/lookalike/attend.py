@@ -62,12 +62,11 @@ def tanh(x: F32, work: F32, bits: NDArray[np.int32]) -> None:
 def finish(
     products: F32,
     along: F32,
-    with_global: F32,
+    linear: F32,
     candidate: I64,
     bias: F32,
     gram: F32,
-    alpha: float,
-    beta: float,
+    local: F32,
     temperature: float,
     work: F32,
     bits: NDArray[np.int32],
@@ -75,9 +74,9 @@ def finish(
 ) -> None:
     """Scores of B rows.
 
-    products float32[B * k]: E_s[j] · W_l E_u, used up. along float32[B, k]: E_s[j] · û. with_global float32[B]:
-    unit E_global · û. candidate int64[B]: which bias float32[C, k] and gram float32[C, k, k] a row uses. work and bits:
-    scratch of B * k. out float32[B].
+    products float32[B * k]: E_s[j] · W_l E_u, used up. along float32[B, k]: E_s[j] · û. linear float32[B]: the
+    part of the score that is linear in û. candidate int64[B]: which bias float32[C, k], gram float32[C, k, k] and local
+    float32[C] a row uses. work and bits: scratch of B * k. out float32[B].
     """
     k = bias.shape[1]
     tanh(products, work, bits)
@@ -92,7 +91,6 @@ def finish(
             for j in range(k):
                 row[j] -= most
     exp(products, bits)
-    share, rest = np.float32(alpha), np.float32(beta)
     for r in range(len(candidate)):
         w, g = products[r * k : r * k + k], gram[candidate[r]]
         total, reach, norm = _ZERO, _ZERO, _ZERO
@@ -104,7 +102,7 @@ def finish(
             for j in range(k):
                 s += g[i, j] * w[j]
             norm += w[i] * s
-        local = _ZERO
+        cosine = _ZERO
         if total > _ZERO:
-            local = reach / max(np.float32(np.sqrt(max(norm, _ZERO))), _EPSILON * total)
-        out[r] = share * with_global[r] + rest * local
+            cosine = reach / max(np.float32(np.sqrt(max(norm, _ZERO))), _EPSILON * total)
+        out[r] = linear[r] + local[candidate[r]] * cosine

@@ -190,10 +190,10 @@ def score_all(
         )
     if block < 1:
         raise OptionError(f"block is {block}, expected at least 1", "give a positive number of users")
-    centroids, bias, gram, global_unit, weights = index.arrays
+    centroids, bias, gram, linear, offset, local, temperature = index.arrays
     k = centroids.shape[1]
     projected = centroids[0].astype(np.float64) @ np.asarray(W_l, np.float64)
-    probes = np.concatenate([projected.astype(np.float32), centroids[0], global_unit])
+    probes = np.concatenate([projected.astype(np.float32), centroids[0], linear])
     out = np.empty(len(users), np.float32)
 
     def work(first: int) -> None:
@@ -201,7 +201,7 @@ def score_all(
         if not np.isfinite(part).all():
             bad = first + int(np.argmin(np.isfinite(part).all(axis=1)))
             raise DataError(f"the embedding of user row {bad} holds NaN or infinity", "leave this user out")
-        _score_users(part, probes, k, bias, gram, weights, out[first : first + block])
+        _score_users(part, probes, k, bias, gram, offset, local, temperature, out[first : first + block])
 
     spread(work, range(0, len(users), block), threads)
     return out
@@ -249,13 +249,12 @@ def _curve(pool: NDArray[np.float32]) -> tuple[tuple[int, float], ...]:
 
 @numba.njit(nogil=True, cache=True)
 def _score_users(
-    users: F32, probes: F32, k: int, bias: F32, gram: F32, weights: tuple[float, float, float], out: F32
+    users: F32, probes: F32, k: int, bias: F32, gram: F32, offset: F32, local: F32, temperature: float, out: F32
 ) -> None:
-    """Scores of users float32[N, h]; probes float32[2k + 1, h]: E_s W_l, E_s and the unit E_global of one candidate."""
-    alpha, beta, temperature = weights
+    """Scores of users float32[N, h]; probes float32[2k + 1, h]: E_s W_l, E_s and the linear part of one candidate."""
     products = np.empty(_ROWS * k, np.float32)
     along = np.empty((_ROWS, k), np.float32)
-    with_global = np.empty(_ROWS, np.float32)
+    straight = np.empty(_ROWS, np.float32)
     work = np.empty(_ROWS * k, np.float32)
     bits = np.empty(_ROWS * k, np.int32)
     candidate = np.zeros(_ROWS, np.int64)
@@ -270,8 +269,8 @@ def _score_users(
             for j in range(k):
                 products[r * k + j] = found[j]
                 along[r, j] = found[k + j] / norm
-            with_global[r] = found[2 * k] / norm
+            straight[r] = found[2 * k] / norm + offset[0]
         finish(
-            products[: size * k], along, with_global, candidate[:size], bias, gram,
-            alpha, beta, temperature, work[: size * k], bits[: size * k], out[first : first + size],
+            products[: size * k], along, straight, candidate[:size], bias, gram, local,
+            temperature, work[: size * k], bits[: size * k], out[first : first + size],
         )  # fmt: skip

@@ -1,4 +1,5 @@
-"""How much co-clicks count beside RALM's score: `learn_weight`, on episodes of held-out items (decision 7)."""
+"""What is learned once both stages are: how much co-clicks count beside RALM's score (`learn_weight`, on episodes of
+held-out items, decision 7), and from whom a crowd is told apart (`learn_background`, decision 9)."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from kinfolk.data.jagged import Jagged
 from kinfolk.data.log import View
+from kinfolk.lookalike.background import USERS, Background
 from kinfolk.lookalike.coclick import co_clicks
 from kinfolk.lookalike.episodes import Episode, Episodes
 from kinfolk.lookalike.episodic import split_items
@@ -67,6 +69,13 @@ def learn_weight(represented: Represented, weights: Weights, episodes: Episodes,
     weight = SHARE * float(np.median(ratios)) if len(ratios) > EPISODES // 4 else 0.0
     auc = [float(np.mean([_auc(s + w * np.asarray(c), n) for s, c, n in found])) for w in (weight, 0.0)]
     return Learned(weight, *auc)
+
+
+def learn_background(represented: Represented, weights: Weights, view: View) -> Background:
+    """Everybody as of `view.now`: the `background.USERS` users who clicked last."""
+    users, newest = np.unique(view.pairs.user[::-1], return_index=True)
+    last = users[np.argsort(newest)[:USERS]]
+    return Background.of(weights.transform(embed(represented, view, np.sort(last).astype(np.int32))))
 
 
 def view_co_clicks(schema: Schema, view: View, users: NDArray[np.int32], seeds: Jagged) -> NDArray[np.float32]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from kinfolk.errors import DataError, OptionError
 from kinfolk.lookalike.attend import EPSILON, PADDING
+from kinfolk.lookalike.background import Folded
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,10 @@ class Index:
         gram: float32[C, k, k], centroids times their transpose.
         bias: float32[C, k], what is added to the local logits: log(size) less the candidate's largest if size-aware,
             else 0; a very low number for padding.
-        global_unit: float32[C, h], E_global / |E_global|.
-        alpha, beta: weights of the global and the local cosine.
+        linear: float32[C, h], what the user's unit vector is multiplied with: alpha E_global / |E_global|, and the
+            discriminant where there is one (`lookalike.background`).
+        offset: float32[C], added to that.
+        local: float32[C], weight of the local cosine, beta or less.
         temperature: τ in the local logits τ·tanh(...); 0 with `size_aware` makes E_local the mean of the seeds.
         size_aware: whether log(size) is in the local logits.
     """
@@ -37,9 +40,9 @@ class Index:
     sizes: NDArray[np.float32]
     gram: NDArray[np.float32]
     bias: NDArray[np.float32]
-    global_unit: NDArray[np.float32]
-    alpha: float
-    beta: float
+    linear: NDArray[np.float32]
+    offset: NDArray[np.float32]
+    local: NDArray[np.float32]
     temperature: float
     size_aware: bool
 
@@ -48,17 +51,17 @@ class Index:
 
     @property
     def arrays(self) -> tuple[
-        NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], tuple[float, float, float]
+        NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32],
+        NDArray[np.float32], float,
     ]:  # fmt: skip
-        """What kernels read: centroids, bias, gram, global_unit, (alpha, beta, temperature)."""
-        weights = (float(self.alpha), float(self.beta), float(self.temperature))
-        return self.centroids, self.bias, self.gram, self.global_unit, weights
+        """What kernels read: centroids, bias, gram, linear, offset, local, temperature."""
+        return self.centroids, self.bias, self.gram, self.linear, self.offset, self.local, float(self.temperature)
 
     def take(self, rows: NDArray[np.integer]) -> Index:
         """The given candidates, in the given order; rows int[n] of this index."""
         return Index(
             self.centroids[rows], self.n_valid[rows], self.sizes[rows], self.gram[rows], self.bias[rows],
-            self.global_unit[rows], self.alpha, self.beta, self.temperature, self.size_aware,
+            self.linear[rows], self.offset[rows], self.local[rows], self.temperature, self.size_aware,
         )  # fmt: skip
 
     @classmethod
@@ -73,6 +76,7 @@ class Index:
         beta: float = 0.7,
         temperature: float = 1.0,
         size_aware: bool = False,
+        folded: Folded | None = None,
     ) -> Index:
         """From clusters in any order and with anything in the padding.
 
@@ -81,7 +85,9 @@ class Index:
             sizes: numbers [C, k], users in each cluster.
             valid: bool[C, k], False for padding.
             global_embedding: float32[C, h], E_global of each candidate.
-            alpha, beta, temperature, size_aware: see the class.
+            alpha, beta: weights of the global and the local cosine.
+            temperature, size_aware: see the class.
+            folded: what takes its share of the score, of C candidates.
 
         Raises:
             OptionError: shapes that do not fit, a weight that is not finite.
@@ -108,8 +114,13 @@ class Index:
             logs = np.where(there, np.log(np.maximum(users, 1)), np.float32(PADDING))
             bias = np.where(there, logs - logs.max(axis=1, keepdims=True), np.float32(PADDING))
         norms = np.linalg.norm(global_embedding.astype(np.float64), axis=1)
-        global_unit = global_embedding / np.maximum(norms, EPSILON)[:, None]
+        linear = alpha * (global_embedding / np.maximum(norms, EPSILON)[:, None])
+        offset, local = np.zeros(count), np.full(count, beta)
+        if folded is not None:
+            rest = 1 - folded.share
+            linear, offset, local = rest[:, None] * linear + folded.vector, folded.offset, rest * local
         return cls(
             kept, there.sum(axis=1).astype(np.int16), users, np.matmul(kept, kept.transpose(0, 2, 1)),
-            bias.astype(np.float32), global_unit.astype(np.float32), alpha, beta, temperature, size_aware,
+            bias.astype(np.float32), linear.astype(np.float32), offset.astype(np.float32), local.astype(np.float32),
+            temperature, size_aware,
         )  # fmt: skip

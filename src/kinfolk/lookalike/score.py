@@ -175,8 +175,10 @@ def _pairs(
     centroids: F32,
     bias: F32,
     gram: F32,
-    global_unit: F32,
-    weights: tuple[float, float, float],
+    linear: F32,
+    offset: F32,
+    local: F32,
+    temperature: float,
     units: F32,
     V: F32,
     user: I64,
@@ -185,10 +187,9 @@ def _pairs(
 ) -> None:
     """Scores of the pairs (user[p], candidate[p]) into out float32[P]."""
     k = centroids.shape[1]
-    alpha, beta, temperature = weights
     products = np.empty(_ROWS * k, np.float32)
     along = np.empty((_ROWS, k), np.float32)
-    with_global = np.empty(_ROWS, np.float32)
+    straight = np.empty(_ROWS, np.float32)
     work = np.empty(_ROWS * k, np.float32)
     bits = np.empty(_ROWS * k, np.int32)
     for first in range(0, len(user), _ROWS):
@@ -196,10 +197,10 @@ def _pairs(
         for r in range(size):
             u, c = user[first + r], candidate[first + r]
             two_dots(V[u], units[u], centroids[c], k, products[r * k : r * k + k], along[r])
-            with_global[r] = dot(units[u], global_unit[c])
+            straight[r] = dot(units[u], linear[c]) + offset[c]
         finish(
-            products[: size * k], along, with_global, candidate[first : first + size], bias, gram,
-            alpha, beta, temperature, work[: size * k], bits[: size * k], out[first : first + size],
+            products[: size * k], along, straight, candidate[first : first + size], bias, gram, local,
+            temperature, work[: size * k], bits[: size * k], out[first : first + size],
         )  # fmt: skip
 
 
@@ -208,8 +209,10 @@ def _scan(
     centroids: F32,
     bias: F32,
     gram: F32,
-    global_unit: F32,
-    weights: tuple[float, float, float],
+    linear: F32,
+    offset: F32,
+    local: F32,
+    temperature: float,
     units: F32,
     V: F32,
     lo: int,
@@ -228,7 +231,8 @@ def _scan(
             for r in range(size):
                 candidate[r], user[r] = c + r // beside, first + r % beside
             _pairs(
-                centroids, bias, gram, global_unit, weights, units, V, user[:size], candidate[:size], tile[:size]
+                centroids, bias, gram, linear, offset, local, temperature, units, V, user[:size], candidate[:size],
+                tile[:size],
             )  # fmt: skip
             for r in range(size):
                 out[user[r], candidate[r]] = tile[r]
@@ -239,8 +243,10 @@ def _scan_top(
     centroids: F32,
     bias: F32,
     gram: F32,
-    global_unit: F32,
-    weights: tuple[float, float, float],
+    linear: F32,
+    offset: F32,
+    local: F32,
+    temperature: float,
     units: F32,
     V: F32,
     lo: int,
@@ -251,7 +257,9 @@ def _scan_top(
     """The best candidates of users lo to hi into rows int64[U, n] and scores float32[U, n]."""
     count = len(centroids)
     buffer = np.empty((hi - lo, count), np.float32)
-    _scan(centroids, bias, gram, global_unit, weights, units[lo:hi], V[lo:hi], 0, count, buffer)
+    _scan(
+        centroids, bias, gram, linear, offset, local, temperature, units[lo:hi], V[lo:hi], 0, count, buffer
+    )  # fmt: skip
     for i in range(hi - lo):
         fill_top(buffer[i], rows[lo + i])
         for j in range(rows.shape[1]):

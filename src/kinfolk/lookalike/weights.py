@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kinfolk.errors import BundleError, OptionError, TooFewSeedsError
+from kinfolk.lookalike.background import Background, Folded
 from kinfolk.lookalike.clusters import kmeans
 from kinfolk.lookalike.clusters_many import kmeans_many
 from kinfolk.lookalike.config import LookalikeConfig
@@ -88,6 +90,8 @@ class Weights:
         }
         learned = {"co_click": (), "trend": (len(DECAYS),)}  # older bundles, and other presets, have none
         shapes |= {name: shape for name, shape in learned.items() if name in self.arrays}
+        if any(name.startswith("background_") for name in self.arrays):
+            shapes |= {"background_mean": (c.h,), "background_covariance": (c.h, c.h), "background_norm": ()}
         for name, shape in shapes.items():
             array = self.arrays.get(name)
             if array is None or array.shape != shape or not np.isfinite(array).all():
@@ -129,6 +133,19 @@ class Weights:
     def with_trend(self, weights: NDArray[np.float32]) -> Weights:
         """The same model with those."""
         return Weights(self.config, {**self.arrays, "trend": weights})
+
+    @cached_property
+    def background(self) -> Background | None:
+        """Everybody, where the score knows a discriminant (`lookalike.background`)."""
+        if "background_mean" not in self.arrays:
+            return None
+        norm = float(self.arrays["background_norm"])
+        return Background(self.arrays["background_mean"], self.arrays["background_covariance"], norm)
+
+    def with_background(self, background: Background) -> Weights:
+        """The same model with that."""
+        more = {f"background_{name}": np.asarray(value, np.float32) for name, value in vars(background).items()}
+        return Weights(self.config, {**self.arrays, **more})
 
     @property
     def scale(self) -> float:
@@ -191,7 +208,16 @@ class Weights:
             beta=c.beta,
             temperature=self.temperature,
             size_aware=c.size_aware,
+            folded=self._folded(snapshot),
         )
+
+    def _folded(self, snapshot: Snapshot) -> Folded | None:
+        background = self.background
+        if background is None:
+            return None
+        users = np.maximum(snapshot.sizes.sum(axis=1, dtype=np.float64), 1)[:, None]
+        means = np.einsum("ck,ckh->ch", snapshot.sizes, snapshot.centroids, dtype=np.float64) / users
+        return background.fold(means, snapshot.n_seeds)
 
     def _averages(self, e: NDArray[np.float32], offsets: NDArray[np.int64]) -> Snapshot:
         count = np.diff(offsets)

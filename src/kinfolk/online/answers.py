@@ -162,7 +162,9 @@ class Explanation:
     """Why a user scores as they do against a candidate.
 
     Args:
-        score: alpha_part + beta_part (eq. 2). alpha_part: α cos(E_u, E_global). beta_part: β cos(E_u, E_local).
+        score: alpha_part + beta_part + discriminant_part.
+        alpha_part, beta_part: α cos(E_u, E_global), β cos(E_u, E_local) (eq. 2), less where a discriminant has a share.
+        discriminant_part: that share; 0 in a model without one.
         probability: sigmoid of the scaled score.
         fields: weight of every field in the user's embedding; empty where only the embedding is kept.
         clusters: by falling weight in the local attention.
@@ -178,6 +180,7 @@ class Explanation:
     score: float
     alpha_part: float
     beta_part: float
+    discriminant_part: float
     probability: float
     fields: Mapping[str, float]
     clusters: tuple[ClusterPart, ...]

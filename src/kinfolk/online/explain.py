@@ -6,10 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinfolk.lookalike.attend import EPSILON
+from kinfolk.lookalike.background import share_of
 from kinfolk.online.answers import Cluster, ClusterPart, Clusters, ConflictError, Explanation, NotFoundError
 from kinfolk.online.checks import check_id
 from kinfolk.online.deployment import Deployment
 from kinfolk.online.feed import blend, embedding, trail
+from kinfolk.online.served import Served
 
 F64 = NDArray[np.float64]
 
@@ -37,8 +39,9 @@ def explain(d: Deployment, user: str, candidate: str) -> Explanation:
     query = served.weights.queries(vector[None])[0].astype(np.float64)
     weight = _softmax(index.temperature * np.tanh(crowd @ query) + index.bias[0, :n])
     local = weight @ crowd
-    beta = index.beta * float(local @ unit) / max(float(np.linalg.norm(local)), EPSILON)
-    alpha = index.alpha * float(index.global_unit[0].astype(np.float64) @ unit)
+    beta = float(index.local[0]) * float(local @ unit) / max(float(np.linalg.norm(local)), EPSILON)
+    straight = float(index.linear[0].astype(np.float64) @ unit) + float(index.offset[0])
+    alpha = _alpha_part(served, candidate, unit)
     cosine = crowd @ unit / np.maximum(np.linalg.norm(crowd, axis=1), EPSILON)
     order = np.argsort(-weight, kind="stable")
     parts = tuple(ClusterPart(int(sizes[j]), float(weight[j]), float(cosine[j])) for j in order)
@@ -50,6 +53,7 @@ def explain(d: Deployment, user: str, candidate: str) -> Explanation:
         score=float(mixed.score[row]),
         alpha_part=alpha,
         beta_part=beta,
+        discriminant_part=straight - alpha,
         probability=float(served.weights.probability(mixed.score[row : row + 1])[0]),
         fields=served.space.field_weights(key, trail(d, key)),
         clusters=parts,
@@ -60,6 +64,16 @@ def explain(d: Deployment, user: str, candidate: str) -> Explanation:
         segment=mixed.segment,
         seeds=int(table.seeds[row]),
     )
+
+
+def _alpha_part(served: Served, candidate: str, unit: F64) -> float:
+    """What the global cosine adds to the score."""
+    shown = served.facts(candidate)
+    assert shown is not None  # it is in the table
+    overall = shown.global_embedding.astype(np.float64)
+    cosine = float(overall @ unit) / max(float(np.linalg.norm(overall)), EPSILON)
+    rest = 1.0 if served.weights.background is None else 1 - float(share_of(np.array(shown.seeds_used)))
+    return rest * served.weights.config.alpha * cosine
 
 
 def clusters(d: Deployment, candidate: str) -> Clusters:

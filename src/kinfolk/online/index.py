@@ -28,7 +28,7 @@ ROOM = 1 << 16
 _AT_ONCE = 256  # crowds whose rows are made in the processor's cache
 _NONE = np.zeros((0, 0), np.float32)
 _NOBODY = Snapshot("", "", 0, 0, 0, 0, _NONE, _NONE.ravel(), _NONE.ravel())
-_FIELDS = ("centroids", "n_valid", "sizes", "gram", "bias", "global_unit")
+_FIELDS = ("centroids", "n_valid", "sizes", "gram", "bias", "linear", "offset", "local")
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,7 +204,7 @@ class LiveIndex:
         n, t = len(self._ids), self._template
         index = Index(
             **{name: self._arrays[name][:n] for name in _FIELDS},  # type: ignore[arg-type]  # of the template's types
-            alpha=t.alpha, beta=t.beta, temperature=t.temperature, size_aware=t.size_aware,
+            temperature=t.temperature, size_aware=t.size_aware,
         )  # fmt: skip
         self._rows.shown(index)
         place = MappingProxyType(dict(self._place))
