@@ -93,3 +93,8 @@ def test_contradictions_are_refused(run, tmp_path, monkeypatch, untouched, optio
     (tmp_path / "half.md").write_text("<!-- reproduce: counted synthetic -->\n")
     untouched()
     run("reproduce", *options, "--out", "out").refused(said)
+
+
+def test_the_first_page_needs_a_page_and_something_to_show(run, tmp_path):
+    run("reproduce", "front", "--out", tmp_path).refused("front without --write")
+    run("reproduce", "front", "--out", tmp_path, "--write", tmp_path / "r.md").refused("no gates-DATASET.json")

@@ -23,7 +23,8 @@ def reproduce(
         str,
         typer.Argument(
             help="table1: five models. fig5: attention merge against concatenation. fig6: how many clusters. "
-            "ablations: what each choice is worth.",
+            "table2: the A/B test in simulation. gates: against the best alternatives. "
+            "ablations: what each choice is worth. front: the page's first section, from what gates wrote into --out.",
             metavar="EXPERIMENT",
         ),
     ],
@@ -36,7 +37,10 @@ def reproduce(
     regime: Annotated[
         str | None, typer.Option(help="Of the synthetic feed: one_taste, many_taste or balanced.", metavar="NAME")
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Training seeds: 0, 1, ...")] = 5,
+    seeds: Annotated[
+        int | None,
+        typer.Option(min=1, help="Training seeds 0, 1, ... (default: 5); of table2 that many worlds (default: 10)."),
+    ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Small models and samples: to see that it runs, not what comes out.")
     ] = False,
@@ -61,17 +65,22 @@ def reproduce(
         kinfolk reproduce fig6 --out tried --quick
         kinfolk reproduce table1 --dataset globo --data DIR --out results --write docs/results.md
         kinfolk reproduce ablations --dataset kuairand --data DIR --out results --resume
+        kinfolk reproduce front --out results --write docs/results.md
     """
     from datetime import date as calendar
 
     from rich.console import Console
 
     from kinfolk.cli.values import check_file
-    from kinfolk.reproduce.experiments import load
+    from kinfolk.reproduce.experiments import SEEDS, load
     from kinfolk.reproduce.kept import Kept
     from kinfolk.reproduce.page import check_page, write_outcome, write_section
 
+    if experiment == "front":
+        _front(out, write, _day(date) or calendar.today().isoformat())
+        return
     run = load(experiment)
+    count = SEEDS.get(experiment, 5) if seeds is None else seeds
     source = _check(dataset, data, cache, regime, out, cleaned=paper_cleaning, resume=resume, overwrite=overwrite)
     shown = _day(date)
     label = dataset if regime in (None, "one_taste") else f"{dataset}-{regime}"
@@ -91,7 +100,7 @@ def reproduce(
     try:
         with step_progress(console, "trainings") as bars:
             outcome = run(
-                log, terms, range(seeds), dataset=label, kept=kept, quick=quick,
+                log, terms, range(count), dataset=label, kept=kept, quick=quick,
                 on_step=bars.step, on_training=bars.training,
             )  # fmt: skip
     except KeyboardInterrupt:
@@ -99,7 +108,7 @@ def reproduce(
             said = f"{kept.path}: {kept.finished} finished trainings kept; the same command with --resume goes on"
             console.print(said, markup=False, soft_wrap=True)
         raise
-    command = _command(experiment, dataset, regime, seeds, quick=quick, cleaned=paper_cleaning)
+    command = _command(experiment, dataset, regime, count, quick=quick, cleaned=paper_cleaning)
     today = shown or calendar.today().isoformat()
     write_outcome(outcome, out, command=command, date=today)
     if write is not None:
@@ -107,6 +116,22 @@ def reproduce(
 
         write_section(outcome, make_room(write), command=command, date=today)
     _print(outcome, out, write)
+
+
+def _front(out: Path, write: Path | None, day: str) -> None:
+    """The first section of the page, from the JSON files in `out`."""
+    from rich.console import Console
+
+    from kinfolk.cli.values import check_file, make_room
+    from kinfolk.reproduce import front
+
+    if write is None:
+        raise OptionError("front without --write", "name the page: --write docs/results.md")
+    check_file(write, "--write")
+    found = front.read(out)
+    front.write(found, make_room(write), date=day)
+    said = f"{write}: {', '.join(f.dataset for f in found)}"
+    Console().print(said, markup=False, highlight=False, soft_wrap=True)
 
 
 def _check(

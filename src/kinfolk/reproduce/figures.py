@@ -14,19 +14,23 @@ Line = tuple[Sequence[float], Sequence[Interval]]
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 
-def curves(panels: Mapping[str, Mapping[str, Line]], x: str, ticks: Sequence[float] = ()) -> Figure:
+def curves(
+    panels: Mapping[str, Mapping[str, Line]], x: str, ticks: Sequence[float] = (), *, rows: int = 1, zero: bool = False
+) -> Figure:
     """Lines with bands, a panel for each quantity: title of the y axis -> name -> (x, means with intervals).
 
     Args:
         panels: at least one.
         x: title of every x axis.
         ticks: where they are given the axis is logarithmic and has these.
+        rows: of panels, all of the same length.
+        zero: a line at y = 0.
     """
     data: list[Figure] = []
-    layout: Figure = {"height": 380, "showlegend": True}
+    layout: Figure = {"height": 380, "showlegend": True, "rows": rows}
     for p, (title, lines) in enumerate(panels.items()):
         end = "" if p == 0 else str(p + 1)
-        layout |= {f"xaxis{end}": _axis(x), f"yaxis{end}": _axis(title)}
+        layout |= {f"xaxis{end}": _axis(x), f"yaxis{end}": _axis(title) | {"zeroline": zero}}
         if ticks:
             layout[f"xaxis{end}"] |= {"type": "log", "tickvals": list(ticks), "ticktext": [f"{t:g}" for t in ticks]}
         for i, (name, (at, values)) in enumerate(lines.items()):

@@ -1,4 +1,4 @@
-"""An outcome's files, and its section in a page of results: `write_outcome`, `write_section`."""
+"""An outcome's files, and its section in a page of results: `write_outcome`, `write_section`, `write_at`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from kinfolk.evaluate.output import write_json, write_whole
 from kinfolk.reproduce.outcome import Outcome
 
 END = "<!-- end -->"
+_OPENS = re.compile(r"^(## |<!-- reproduce:)", re.MULTILINE)
 
 
 def stem(outcome: Outcome) -> str:
@@ -42,27 +43,40 @@ def write_section(outcome: Outcome, page: Path, *, command: str, date: str) -> N
     A section lies between `<!-- reproduce: NAME DATASET -->` and `<!-- end -->`.
 
     Raises:
-        DataError: the page has the section's first mark more than once, or without an end.
+        DataError: as `check_page`.
     """
-    before = check_page(page, outcome.name, outcome.dataset)
+    check_page(page, outcome.name, outcome.dataset)
     folder = page.with_suffix("")
     folder.mkdir(parents=True, exist_ok=True)
     plots = {key: f"{folder.name}/{name}" for key, name in _write_plots(outcome, folder).items()}
-    first = _first(outcome.name, outcome.dataset)
-    section = f"{first}\n{markdown(outcome, plots, command=command, date=date)}\n{END}"
+    write_at(page, outcome.name, outcome.dataset, markdown(outcome, plots, command=command, date=date))
+
+
+def write_at(page: Path, name: str, dataset: str, text: str, *, top: bool = False) -> None:
+    """Replace a section's text, or add the section: at the page's end, or with `top` before its first section.
+
+    Raises:
+        DataError: as `check_page`.
+    """
+    before = check_page(page, name, dataset)
+    first = _first(name, dataset)
+    section = f"{first}\n{text}\n{END}"
     if first in before:
         head, _, rest = before.partition(first)
-        text = head + section + rest.partition(END)[2]
+        after = rest.partition(END)[2]
     else:
-        text = (before.rstrip("\n") + "\n\n" if before.strip() else "") + section + "\n"
-    write_whole(page, text.encode())
+        opens = _OPENS.search(before) if top else None
+        at = len(before) if opens is None else opens.start()
+        head = before[:at].rstrip("\n") + "\n\n" if before[:at].strip() else ""
+        after = "\n" if opens is None else f"\n\n{before[at:]}"
+    write_whole(page, (head + section + after).encode())
 
 
 def check_page(page: Path, name: str, dataset: str) -> str:
     """The page's text, "" where there is none; refuses before hours of work what `write_section` would.
 
     Raises:
-        DataError: as `write_section`.
+        DataError: the page has the section's first mark more than once, or without an end.
     """
     text = page.read_text(encoding="utf-8") if page.exists() else ""
     first = _first(name, dataset)

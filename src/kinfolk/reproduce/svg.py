@@ -23,7 +23,9 @@ _COLOUR = re.compile(r"var\(--(c\d)\)(?:/([\d.]+))?")
 
 
 def draw(figure: Figure, title: str = "") -> str:
-    """The SVG of a figure: lines, markers, bands, error bars and bars, one or several panels side by side.
+    """The SVG of a figure: lines, markers, bands, error bars and bars, in one panel or several.
+
+    Panels lie side by side, or in `layout["rows"]` rows of equally many.
 
     Raises:
         OptionError: a kind of trace or a colour that it cannot draw.
@@ -34,15 +36,17 @@ def draw(figure: Figure, title: str = "") -> str:
     layout = figure["layout"]
     panels = sorted({trace.get("xaxis", "x") for trace in figure["data"]}, key=lambda name: (len(name), name)) or ["x"]
     with matplotlib.rc_context({"svg.hashsalt": "kinfolk", "svg.fonttype": "none", "font.size": 10}):
-        width, height = layout.get("width", 480 * len(panels) + 120), max(layout.get("height", 400), 200)
+        rows = layout.get("rows", 1)
+        columns = len(panels) // rows
+        width, height = layout.get("width", 480 * columns + 120), max(layout.get("height", 400), 200) * rows
         canvas = Canvas(figsize=(width / 100, height / 100))
-        every = canvas.subplots(1, len(panels), squeeze=False)[0]
+        every = canvas.subplots(rows, columns, squeeze=False).flat
         for name, axes in zip(panels, every, strict=True):
             for trace in figure["data"]:
                 if trace.get("xaxis", "x") == name:
                     _trace(axes, trace)
             _dress(axes, layout["xaxis" + name[1:]], layout["yaxis" + name[1:]])
-        handles, labels = every[0].get_legend_handles_labels()
+        handles, labels = canvas.axes[0].get_legend_handles_labels()
         if labels and layout.get("showlegend", True):
             canvas.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)), frameon=False)
         if title:

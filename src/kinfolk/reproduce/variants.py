@@ -1,7 +1,8 @@
 """What `ablations` compares: presets that differ from one another in one choice (`variants`), and what is not run yet.
 
 The paper's choices are changed one by one in `paper`, ours in `kinfolk`. Where a choice needs another one changed first
-(ReLU cannot start at the average), the variant is paired with that one instead of the preset.
+(ReLU cannot start at the average; co-clicks want cosines and episodes), the variant is paired with that one instead of
+the preset.
 """
 
 from __future__ import annotations
@@ -14,8 +15,6 @@ from kinfolk.presets import Preset, preset
 PRESETS = ("kinfolk", "paper")
 NOT_RUN = {
     "the note's global attention (W_c over ordered clusters) against Lin et al.'s": "only the latter is built",
-    "leak on: samples whose user is among the seeds": "campaigns drop them, there is no switch",
-    "serving T(mean of x) after training it": "scoring always uses the mean of T(x)",
     "dot products served by the fused scorer": "it does cosines; the ablation scores in plain numpy",
 }
 """Choices without a switch: what -> why."""
@@ -27,11 +26,14 @@ class Variant:
     name: "preset: what is changed", or the preset's own name.
     preset: how it is trained.
     against: name of the variant it is paired with; None for the preset itself.
+    model: who trains and scores it: "ralm", "dot" (in numpy), "leaky" (`reproduce.leak`), "input"
+        (`reproduce.input_centroids`).
     """
 
     name: str
     preset: Preset
     against: str | None
+    model: str = "ralm"
 
 
 Change = Callable[[Preset], Preset]
@@ -59,8 +61,9 @@ _BOTH: dict[str, Change] = {
     "global attention only": _lookalike(alpha=1.0, beta=0.0),
     "alpha = beta = 0.5": _lookalike(alpha=0.5, beta=0.5),
     "alpha 0.7, beta 0.3": _lookalike(alpha=0.7, beta=0.3),
-    "dot instead of cosine": _lookalike(similarity="dot"),
 }
+LEAK = "paper: leak, seeds among the samples"
+_NO_CO_CLICKS = "no co-clicks"
 _KINFOLK: dict[str, tuple[Change, str | None]] = {
     **{name: (change, None) for name, change in _BOTH.items()},
     "no learned temperature": (_lookalike(learned_temperature=False), None),
@@ -71,12 +74,15 @@ _KINFOLK: dict[str, tuple[Change, str | None]] = {
     "random start": (_lookalike(start="random"), None),
     "random start, ReLU": (_lookalike(start="random", activation="relu"), "random start"),
     "histories as of training": (lambda p: replace(p, fresh=False), None),
-    "no episodes": (lambda p: replace(p, episodes=None), None),
+    _NO_CO_CLICKS: (lambda p: replace(p, co_click=False), None),
+    "no co-clicks, dot": (lambda p: replace(_lookalike(similarity="dot")(p), co_click=False), _NO_CO_CLICKS),
+    "no co-clicks, no episodes": (lambda p: replace(p, co_click=False, episodes=None), _NO_CO_CLICKS),
     "negatives of its own instead of the moment's": (_represent(concurrent=False), None),
     "fields side by side": (_concat, None),
 }
 _PAPER: dict[str, tuple[Change, str | None]] = {
     **{name: (change, None) for name, change in _BOTH.items()},
+    "dot instead of cosine": (_lookalike(similarity="dot"), None),
     "learned temperature": (_lookalike(learned_temperature=True), None),
     "learned scale": (_lookalike(learned_scale=True), None),
     "size-aware": (_lookalike(size_aware=True), None),
@@ -101,5 +107,9 @@ def variants(shrink: Change = lambda p: p) -> list[Variant]:
         for name, (change, against) in changes.items():
             changed = change(start)
             other = base if against is None else f"{base}: {against}"
-            out.append(Variant(f"{base}: {name}", changed, other))
-    return out
+            model = "dot" if changed.lookalike.similarity == "dot" else "ralm"
+            out.append(Variant(f"{base}: {name}", changed, other, model))
+    paper = shrink(preset("paper"))
+    served = _training(centroids="input")(paper)
+    out.append(Variant("paper: centroids T(mean of x), scored so too", served, "paper", "input"))
+    return [*out, Variant(LEAK, paper, "paper", "leaky")]

@@ -1,0 +1,232 @@
+"""The default preset against what one would use instead, paired: protocols P1 and P2, and the gates it must pass.
+
+Opponents are those of the gates (group `opponents`); `gate_figures` says how they are chosen and paired.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from kinfolk.baselines import registry
+from kinfolk.baselines.method import Method
+from kinfolk.baselines.ralm import Ralm
+from kinfolk.baselines.shared import Shared
+from kinfolk.data.log import Log
+from kinfolk.evaluate.feed import run_feed
+from kinfolk.evaluate.intervals import Interval
+from kinfolk.evaluate.new_item import ORACLE, run_new_item
+from kinfolk.evaluate.protocol import Protocol
+from kinfolk.evaluate.summary import TITLES, Cells, strongest, summarise
+from kinfolk.presets import Preset, preset
+from kinfolk.reproduce import figures, svg
+from kinfolk.reproduce.described import of_data, of_seeds
+from kinfolk.reproduce.gate_figures import Figures, flat, sizes, verdicts
+from kinfolk.reproduce.kept import Kept, fingerprint
+from kinfolk.reproduce.outcome import OnStep, Outcome
+from kinfolk.reproduce.quick import small
+from kinfolk.reproduce.spread import DRAWN, matrices, over_both, shown
+from kinfolk.training import OnProgress
+
+OURS = "kinfolk"
+METRICS = ("eauc", "auc", "recall_1")
+DRAWN_LINES = 3
+"""Opponents in the plot: the best in eAUC, and the best in AUC among the others."""
+_P1: registry.Protocol = "new-item"
+_P2: registry.Protocol = "feed"
+_Told = Callable[[str], None]
+
+
+def run(
+    log: Log,
+    terms: Protocol,
+    seeds: Sequence[int],
+    *,
+    dataset: str,
+    kept: Kept,
+    quick: bool = False,
+    on_step: OnStep | None = None,
+    on_training: OnProgress | None = None,
+    name: str = OURS,
+) -> Outcome:
+    """See `kinfolk.reproduce.outcome.Experiment`; `name`: of the preset that is compared."""
+    chosen = small(preset(name)) if quick else preset(name)
+    frames: list[pl.DataFrame] = []
+    for seed in seeds:
+
+        def told(what: str, seed: int = seed) -> None:
+            if on_step is not None:
+                on_step(len(frames), len(seeds), f"seed {seed}: {what}")
+
+        def make(seed: int = seed, told: _Told = told) -> pl.DataFrame:
+            return _Compared(log, terms, seed, chosen, quick, told, on_training).rows()
+
+        frames.append(kept.of(name, seed, fingerprint(log, terms, chosen, quick), make))
+        told("asked")
+    rows = pl.concat(frames, how="diagonal_relaxed")
+    items, days = (rows.filter(pl.col("question") == q) for q in (_P1, _P2))
+    out = flat(items, days, OURS)
+    gates = verdicts(out)
+    curves = over_n(items)
+    order = alternatives(items)
+    settings = {
+        **of_data(log, terms, dataset, quick=quick),
+        "preset": name,
+        "training seeds": of_seeds(seeds),
+        "candidates": f"{items.filter(pl.col('common'))['item'].n_unique()} common ones, warm users; opponents chosen "
+        "on the main ones",
+        "intervals": f"of means: {DRAWN.format(unit='candidates')}; of differences: over candidates, each by its mean "
+        "over the seeds",
+    }
+    feed = [] if days.is_empty() else [_feed_cells(days)]
+    failed = [g for g in gates if not g.passed]
+    said = [f"{len(gates) - len(failed)} of {len(gates)} gates are passed."]
+    said += [f"Not passed: {g.gate} ({g.said})." for g in failed]
+    return Outcome(
+        "gates",
+        dataset,
+        f"Against the best alternatives on {dataset}",
+        settings,
+        said,
+        [_against(out), *(_cells(curves, m) for m in METRICS), *feed],
+        {
+            "flat": pl.DataFrame([out]),
+            "gates": pl.DataFrame([{"gate": g.gate, "passed": g.passed, "said": g.said} for g in gates]),
+            "curves": curves,
+            "alternatives": pl.DataFrame({"method": order}),
+        },
+        {"": svg.draw(figures.curves(panels(curves, order), "n seeds", ticks=sizes(out)), f"{OURS} on {dataset}")},
+        rows,
+    )
+
+
+class _Compared:
+    """One training seed of ours and of all opponents, asked both questions."""
+
+    def __init__(
+        self,
+        log: Log,
+        terms: Protocol,
+        seed: int,
+        chosen: Preset,
+        quick: bool,
+        told: _Told,
+        on_training: OnProgress | None,
+    ) -> None:
+        self.log, self.terms, self.seed, self.chosen, self.quick = log, terms, seed, chosen, quick
+        self.told, self.on_training = told, on_training
+        self.shared = Shared()  # of both questions: where they hide nothing, one training serves both
+
+    def rows(self) -> pl.DataFrame:
+        """Rows of both protocols, told apart by the column "question"; P1 alone where times are made up."""
+        terms, mine = self.terms, self.methods(_P1)
+        items = run_new_item(self.log, terms, mine, on_progress=self._step)
+        items = items.filter(pl.col("method") != ORACLE).with_columns(question=pl.lit(_P1))
+        if not terms.uses_time:
+            return items
+        live = self.methods(_P2)
+        if terms.simulate_new is None:  # nothing was hidden, so what was fitted is what the feed asks
+            fitted = {m.name: m for m in mine}
+            view = self.log.view(terms.t1)
+            for method in live:
+                if method.name not in fitted:
+                    method.fit(view)
+            live = [fitted.get(m.name, m) for m in live]
+        days = run_feed(self.log, terms, live, fit=terms.simulate_new is not None, on_progress=self._step).user_days
+        return pl.concat([items, days.with_columns(question=pl.lit(_P2))], how="diagonal_relaxed")
+
+    def methods(self, question: registry.Protocol) -> list[Method]:
+        """Ours and the opponents of the gates; with `quick` those of them that take seconds."""
+        peers = registry.names("opponents", question)
+        if self.quick:
+            peers = [p for p in peers if p in registry.names("quick")]
+        ours = Ralm(name=OURS, seed=self.seed, preset=self.chosen, on_progress=self.on_training)
+        window, tau = self.terms.window, self.terms.tau
+        return [ours, *(registry.make(p, self.seed, window=window, tau=tau, shared=self.shared) for p in peers)]
+
+    def _step(self, done: int, total: int, what: str) -> None:
+        if what.startswith("fit"):
+            self.told(what)
+
+
+def over_n(items: pl.DataFrame) -> pl.DataFrame:
+    """Means on the common candidates, warm users: method, n, and for each of `METRICS` m, m_low, m_high."""
+    common = items.filter((pl.col("group") == "warm") & pl.col("common")).with_columns(variant=pl.col("method"))
+    out = []
+    for n in sorted(common["n"].unique()):
+        part = common.filter(pl.col("n") == n)
+        found = {m: matrices(part, m, "item") for m in METRICS}
+        for method in sorted(part["method"].unique()):
+            row: dict[str, Any] = {"method": method, "n": n}
+            for m in METRICS:
+                i = over_both(found[m][method])
+                row |= {m: i.mean, f"{m}_low": i.low, f"{m}_high": i.high}
+            out.append(row)
+    return pl.DataFrame(out)
+
+
+def alternatives(items: pl.DataFrame, most: int = DRAWN_LINES) -> list[str]:
+    """The opponents worth a line, chosen on the main candidates: by eAUC, the last one by AUC."""
+    names = items.filter(~pl.col("method").str.starts_with("ORACLE"))["method"].unique()
+    found: list[str] = []
+    for metric in (["eauc"] * (most - 1) + ["auc"])[: len(names) - 1]:
+        found.append(strongest(items, metric, exclude=[OURS, *found]))
+    return found
+
+
+def panels(curves: pl.DataFrame, order: Sequence[str], of: str = "") -> dict[str, dict[str, figures.Line]]:
+    """eAUC and AUC against n, a panel each, for `figures.curves`; ours first, then `order`; `of`: in their titles."""
+    out: dict[str, dict[str, figures.Line]] = {}
+    for m in ("eauc", "auc"):
+        lines: dict[str, figures.Line] = {}
+        for method in (OURS, *order):
+            part = curves.filter(pl.col("method") == method).sort("n")
+            known = part.select(m, f"{m}_low", f"{m}_high").cast(pl.Float64).fill_null(np.nan)
+            values = [Interval(mean, low, high, 0) for mean, low, high in known.rows()]
+            lines[method] = part["n"].to_list(), values
+        out[f"{TITLES[m]}{of}"] = lines
+    return out
+
+
+def _against(out: Figures) -> Cells:
+    def paired(name: str, n: int) -> str:
+        return shown(*(out.get(f"{name}{end}_{n}") for end in ("", "_low", "_high")), signed=True)
+
+    rows = [
+        (
+            str(n), shown(out[f"ours_eauc_{n}"]), f"{shown(out[f'best_peer_eauc_{n}'])} {out[f'best_peer_{n}']}",
+            paired("diff", n), shown(out[f"mde_{n}"]), f"{paired('auc_diff', n)} {out[f'best_auc_peer_{n}']}",
+            paired("recall1_knn_diff", n), str(out[f"candidates_{n}"]),
+        )
+        for n in sizes(out)
+    ]  # fmt: skip
+    columns = (
+        "n", f"{OURS}, eAUC", "best other", "difference", "least one could see", "AUC, difference to the best in AUC",
+        "recall@1%, difference to item-kNN", "candidates",
+    )  # fmt: skip
+    return Cells("Paired with the best other", columns, tuple(rows))
+
+
+def _cells(curves: pl.DataFrame, metric: str) -> Cells:
+    """A row a method, best first; a column for each n."""
+    ns = sorted(curves["n"].unique())
+    order = curves.group_by("method").agg(pl.col(metric).mean()).sort(metric, "method", descending=[True, False])
+    by_key = {(r["method"], r["n"]): r for r in curves.iter_rows(named=True)}
+    rows = []
+    for method in order["method"]:
+        found = [by_key.get((method, n), {}) for n in ns]
+        rows.append((method, *(shown(r.get(metric), r.get(f"{metric}_low"), r.get(f"{metric}_high")) for r in found)))
+    return Cells(TITLES[metric], ("method", *(f"n = {n}" for n in ns)), tuple(rows))
+
+
+def _feed_cells(days: pl.DataFrame) -> Cells:
+    metrics = ("prec_10", "prec_50", "pauc")
+    table = summarise(days, metrics, by=(), unit=("h0", "user", "n"), cluster="h0")
+    rows = [
+        (str(r["method"]), *(shown(r[m], r[f"{m}_low"], r[f"{m}_high"]) for m in metrics))
+        for r in table.iter_rows(named=True)
+    ]
+    return Cells("In the feed (P2), mean over the least n", ("method", *(TITLES[m] for m in metrics)), tuple(rows))

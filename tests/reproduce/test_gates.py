@@ -1,0 +1,106 @@
+"""The gates: opponents chosen beforehand, paired differences as flat figures, and what each verdict says."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from kinfolk.reproduce.gate_figures import flat, sizes, verdicts
+from kinfolk.reproduce.gates import OURS, alternatives, over_n
+from kinfolk.reproduce.kept import Kept
+
+SHIFTS = {OURS: 0.1, "als_lda": 0.05, "item_knn_fresh": 0.0, "ORACLE_window_activity": 0.5}
+
+
+def answers(ours=0.1, ours_at_30=None, seeds=(0, 1)):
+    """Rows of P1 in which each method is a constant away from the candidate's own level."""
+    rng = np.random.default_rng(0)
+    level = rng.normal(0.6, 0.02, 20)
+    rows = []
+    for n in (10, 30):
+        for name, shift in SHIFTS.items():
+            if name == OURS:
+                shift = ours if n == 10 or ours_at_30 is None else ours_at_30
+            for seed in seeds:
+                for item in range(20):
+                    value = level[item] + shift + rng.normal(0, 0.002)
+                    metrics = dict.fromkeys(("eauc", "auc", "sauc", "recall_1"), value)
+                    keys = {"item": item, "n": n, "method": name, "seed": seed, "group": "warm"}
+                    rows.append({**keys, "main": True, "common": item < 15, **metrics})
+    return pl.DataFrame(rows)
+
+
+def days(ours=0.5):
+    rng = np.random.default_rng(1)
+    means = {OURS: ours, "als_lda": 0.3, "recency_popularity": 0.4, "newest": 0.2, "ORACLE_future_pop": 0.9}
+    return pl.DataFrame(
+        [
+            {"h0": float(h), "user": u, "n": 30, "method": m, "seed": 0, "prec_10": v, "prec_50": v, "pauc": v}
+            for m, mean in means.items()
+            for h in range(5)
+            for u in range(8)
+            for v in [mean + rng.normal(0, 0.01)]
+        ]
+    )
+
+
+def test_figures_are_flat_and_paired_with_the_opponent_that_is_best_on_main():
+    out = flat(answers(), days(), OURS)
+    assert sizes(out) == [10, 30]
+    assert out["best_peer_10"] == out["pooled_peer"] == "als_lda"
+    assert out["diff_10"] == pytest.approx(0.05, abs=0.002)
+    assert out["diff_low_10"] < out["diff_10"] < out["diff_high_10"]
+    assert out["candidates_10"] == 15
+    assert out["recall1_knn_diff_30"] == pytest.approx(0.1, abs=0.002)
+    assert out["worst_peer_10"] == "als_lda", "an oracle is nobody's opponent"
+    assert out["p2_best_peer"] == "recency_popularity"
+    assert out["p2_als_lda_pauc"] == pytest.approx(0.3, abs=0.01)
+
+
+def test_all_gates_are_passed_by_who_is_ahead_everywhere():
+    found = verdicts(flat(answers(), days(), OURS))
+    assert [v.gate for v in found if not v.passed] == []
+    assert len(found) == 8
+    assert "against als_lda" in found[0].said
+
+
+def test_what_fails_says_where():
+    found = {v.gate: v for v in verdicts(flat(answers(ours_at_30=0.0), days(ours=0.35), OURS))}
+    below = found["at no n below any in eAUC"]
+    assert not below.passed
+    assert below.said.startswith("n = 30: -0.05")
+    assert "n = 10" not in below.said
+    assert found["AUC not inferior"].said.startswith("n = 30: -0.05")
+    assert found["goal: n = 10 as good as the best at 30"].passed
+    assert "recency_popularity 0.4" in found["feed: prec@10 above all"].said
+    assert found["feed: pAUC above ALS-LDA"].passed
+
+
+def test_without_a_feed_its_gates_are_left_out():
+    out = flat(answers(), pl.DataFrame(), OURS)
+    assert not [key for key in out if key.startswith("p2_")]
+    assert not [v for v in verdicts(out) if v.gate.startswith("feed")]
+
+
+def test_curves_are_means_of_the_common_candidates():
+    rows = answers()
+    one = over_n(rows).row(by_predicate=(pl.col("method") == OURS) & (pl.col("n") == 10), named=True)
+    part = rows.filter(pl.col("common"), method=OURS, n=10)
+    assert one["eauc"] == pytest.approx(part["eauc"].mean())
+    assert one["eauc_low"] < one["eauc"] < one["eauc_high"]
+    assert alternatives(rows) == ["als_lda", "item_knn_fresh"]
+
+
+def test_both_questions_are_asked_and_nothing_is_run_twice(asked, tmp_path):
+    path = tmp_path / "r.parquet"
+    outcome, steps = asked("gates", kept=Kept(path))
+    assert steps[-1][0] == 1
+    assert any("fit kinfolk" in what for *_, what in steps)
+    assert set(outcome.rows["question"]) == {"new-item", "feed"}
+    assert outcome.figures["flat"].height == 1
+    assert outcome.figures["gates"]["passed"].dtype == pl.Boolean
+    assert {"als_lda", "als_fold_in", "item_knn_fresh", OURS} <= set(outcome.figures["curves"]["method"])
+    kept = Kept(path, resume=True)
+    again, _ = asked("gates", kept=kept)
+    assert kept.made == 0
+    assert again.findings == outcome.findings
+    assert again.tables == outcome.tables
