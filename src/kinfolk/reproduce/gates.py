@@ -13,7 +13,7 @@ import polars as pl
 
 from kinfolk.baselines import registry
 from kinfolk.baselines.method import Method
-from kinfolk.baselines.ralm import Ralm
+from kinfolk.baselines.ralm import Ralm, in_feed
 from kinfolk.baselines.shared import Shared
 from kinfolk.data.log import Log
 from kinfolk.evaluate.feed import run_feed
@@ -122,30 +122,37 @@ class _Compared:
 
     def rows(self) -> pl.DataFrame:
         """Rows of both protocols, told apart by the column "question"; P1 alone where times are made up."""
-        terms, mine = self.terms, self.methods(_P1)
+        terms, ours, peers = self.terms, self.ours(), self.peers(_P1)
+        mine: list[Method] = [ours, *peers]
         items = run_new_item(self.log, terms, mine, on_progress=self._step)
         items = items.filter(pl.col("method") != ORACLE).with_columns(question=pl.lit(_P1))
         if not terms.uses_time:
             return items
-        live = self.methods(_P2)
+        live = self.peers(_P2)
         if terms.simulate_new is None:  # nothing was hidden, so what was fitted is what the feed asks
-            fitted = {m.name: m for m in mine}
+            fitted = {m.name: m for m in peers}
             view = self.log.view(terms.t1)
             for method in live:
                 if method.name not in fitted:
                     method.fit(view)
             live = [fitted.get(m.name, m) for m in live]
+        else:
+            ours = self.ours()
+        live = [*in_feed(ours), *live]
         days = run_feed(self.log, terms, live, fit=terms.simulate_new is not None, on_progress=self._step).user_days
         return pl.concat([items, days.with_columns(question=pl.lit(_P2))], how="diagonal_relaxed")
 
-    def methods(self, question: registry.Protocol) -> list[Method]:
-        """Ours and the opponents of the gates; with `quick` those of them that take seconds."""
+    def ours(self) -> Ralm:
+        """The preset, unfitted."""
+        return Ralm(name=OURS, seed=self.seed, preset=self.chosen, on_progress=self.on_training)
+
+    def peers(self, question: registry.Protocol) -> list[Method]:
+        """The opponents of the gates; with `quick` those of them that take seconds."""
         peers = registry.names("opponents", question)
         if self.quick:
             peers = [p for p in peers if p in registry.names("quick")]
-        ours = Ralm(name=OURS, seed=self.seed, preset=self.chosen, on_progress=self.on_training)
         window, tau = self.terms.window, self.terms.tau
-        return [ours, *(registry.make(p, self.seed, window=window, tau=tau, shared=self.shared) for p in peers)]
+        return [registry.make(p, self.seed, window=window, tau=tau, shared=self.shared) for p in peers]
 
     def _step(self, done: int, total: int, what: str) -> None:
         if what.startswith("fit"):
