@@ -88,7 +88,9 @@ def test_a_feed_is_ordered_by_score_and_trend(trending, small_log):
     asked = Candidates(np.array([-1, -1], np.int32), seeds, times, np.zeros((2, 1), np.int64))
     users = np.arange(20, dtype=np.int32)
     w = trending.weights
-    expected = w.scale * alone.score(users, asked, view) + features(times, view.now) @ w.trend
+    score, n = alone.score(users, asked, view), np.array([3, 4])
+    shrunk = (n * score + 20 * score.mean(1, keepdims=True)) / (n + 20)
+    expected = w.scale * shrunk + features(times, view.now) @ w.trend
     np.testing.assert_allclose(row.score(users, asked, view), expected, rtol=1e-5)
 
 

@@ -13,7 +13,7 @@ from kinfolk.data.log import View
 from kinfolk.errors import ProtocolError
 from kinfolk.lookalike.blend import view_co_clicks
 from kinfolk.lookalike.score import score_users
-from kinfolk.lookalike.trend import features
+from kinfolk.lookalike.trend import SEEDS, features, in_order
 from kinfolk.lookalike.weights import Weights
 from kinfolk.presets import Preset, preset, with_pooling
 from kinfolk.represent.embed import embed
@@ -152,8 +152,9 @@ class InFeed:
         score, trend = self.ralm.score(users, candidates, view), self.ralm.weights.trend
         if trend is None:
             return score
+        n = candidates.seeds.lengths
         rate = features(candidates.times, view.now) @ trend
-        return np.asarray(self.ralm.weights.scale * score + rate, np.float32)
+        return in_order(score, n / (n + SEEDS), rate, scale=self.ralm.weights.scale).astype(np.float32)
 
 
 def in_feed(ralm: Ralm) -> list[Ralm | InFeed]:

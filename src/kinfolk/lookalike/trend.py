@@ -4,7 +4,8 @@ Who opens the app clicks candidate c in proportion to (how often c is clicked no
 click it than others): log P(c | u) = log rate(c) + log P(u | c) / P(u) + a constant. Stage 2 learns the second, as
 `scale` times its score; this module the first, as a sum of w_t log(clicks that count exp(-age / t), and a half), for
 four decays t. The weights maximise the likelihood of what was clicked after moments of the training log, given what
-was alive then (a conditional logit: McFadden 1974). An audience, the users of one candidate, is none of its business.
+was alive then (a conditional logit: McFadden 1974). A score that rests on n seeds counts n / (n + 20), and the rest falls
+on the mean of the user's scores: of few seeds one knows how alike a user is to everything. An audience, the users of one candidate, is none of its business.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ DECAYS = (1800.0, 7200.0, 28_800.0, 115_200.0)
 HORIZON = 10_800.0
 """Seconds after a moment whose clicks are to be foretold."""
 MOMENTS = 64
+SEEDS = 20.0
+"""n0: with so many seeds half of a score counts."""
 _BACK = 4 * DECAYS[-1]
 _LEAST = 5  # clicks in that time, for a candidate to be alive
 _PSEUDO = 0.5
@@ -38,6 +41,26 @@ def features(times: Jagged, now: float) -> F64:
     """
     age = now - np.asarray(times.values, np.float64)
     return _features(times.rows(), age, len(times))
+
+
+def in_order(
+    score: NDArray[np.floating], weight: F64, trend: NDArray[np.floating], *, scale: float
+) -> NDArray[np.float64]:
+    """What a feed is ordered by: scale (weight score + (1 - weight) mean score) + trend.
+
+    Args:
+        score: float[..., C], of the users against all candidates of the feed.
+        weight: float64[C], n / (n + n0) of each one's seeds.
+        trend: float[C].
+        scale: what a score counts for as a logit.
+
+    Returns:
+        float64[..., C].
+    """
+    exact = np.asarray(score, np.float64)
+    if not exact.shape[-1]:
+        return exact
+    return np.asarray(scale * (weight * exact + (1 - weight) * exact.mean(axis=-1, keepdims=True)) + trend, np.float64)
 
 
 def learn_trend(view: View, *, seed: int) -> NDArray[np.float32] | None:
