@@ -4,8 +4,9 @@ Who opens the app clicks candidate c in proportion to (how often c is clicked no
 click it than others): log P(c | u) = log rate(c) + log P(u | c) / P(u) + a constant. Stage 2 learns the second, as
 `scale` times its score; this module the first, as a sum of w_t log(clicks that count exp(-age / t), and a half), for
 four decays t. The weights maximise the likelihood of what was clicked after moments of the training log, given what
-was alive then (a conditional logit: McFadden 1974). A score that rests on n seeds counts n / (n + 20), and the rest falls
-on the mean of the user's scores: of few seeds one knows how alike a user is to everything. An audience, the users of one candidate, is none of its business.
+was alive then (a conditional logit: McFadden 1974). A score that rests on n seeds counts n / (n + 20), and the rest falls on
+the mean of the user's scores: of few seeds one knows how alike a user is to everything. An audience, the users of one
+candidate, is none of its business.
 """
 
 from __future__ import annotations

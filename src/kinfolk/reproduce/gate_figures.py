@@ -86,9 +86,7 @@ def _feed(days: pl.DataFrame, ours: str) -> dict[str, Any]:
     by_name = {r["method"]: r for r in means.sort("method").iter_rows(named=True)}
     rival = max(_peers(days, ours), key=lambda m: float(by_name[m]["prec_10"]))
     d = compare(days, ours, rival, "prec_10", unit=("h0", "user", "n"), cluster="h0")
-    alone = by_name.get(
-        f"{ours}_interest", by_name[ours]
-    )  # pAUC takes popularity out, and so does who is paired with it
+    alone = by_name.get(f"{ours}_interest", by_name[ours])  # without the trend
     out: dict[str, Any] = {
         "p2_prec10": by_name[ours]["prec_10"], "p2_best_peer": rival, "p2_best_peer_prec10": by_name[rival]["prec_10"],
         "p2_diff": d.mean, "p2_diff_low": d.low, "p2_diff_high": d.high, "p2_pauc": alone["pauc"],
