@@ -42,6 +42,25 @@ def tiny_preset():
 
 
 @pytest.fixture(scope="session")
+def rich_bundle(small_log, tiny_preset, tmp_path_factory):
+    """As `small_bundle`, of a model that knows co-clicks, a trend and a discriminant, as the default preset does."""
+    from dataclasses import replace
+
+    from kinfolk.lookalike.config import EpisodeConfig
+    from kinfolk.training import train
+
+    knowing = replace(
+        tiny_preset,
+        lookalike=replace(tiny_preset.lookalike, activation="prelu", start="average"),
+        episodes=EpisodeConfig(steps=20, round=10, batch_size=4, validated=8),
+        co_click=True,
+        trend=True,
+        discriminant=True,
+    )
+    return train(small_log, preset=knowing, seed=1, out=tmp_path_factory.mktemp("rich") / "b")
+
+
+@pytest.fixture(scope="session")
 def small_bundle(small_log, tiny_preset, tmp_path_factory):
     """A saved bundle, opened from disk. Tests copy it before they harm it."""
     from kinfolk.training import train

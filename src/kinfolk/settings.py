@@ -89,6 +89,7 @@ class Settings(BaseSettings):
     blend_n0: float = Field(
         20.0, ge=0, allow_inf_nan=False, description="In the feed n seeds have weight n / (n + blend_n0)."
     )
+    trend: bool = Field(True, description="Feeds are ordered by what is clicked now, too, if the model learned that.")
     segment_field: str | None = Field(None, description="User field whose values are segments of popularity.")
     rank_weight: float = Field(
         1.0, allow_inf_nan=False, description="λ of final = pctr * (1 + λ * score), where a request brings none."

@@ -48,7 +48,7 @@ def test_it_is_what_expand_finds(engine, backend, small_bundle, users, choice, i
     crowd = Crowd(engine._d, engine._d.model, Asked.of(question, backend.secret()))
     rows = small_bundle.rows(np.array([*seeds, "stranger"]))
     want = expand(
-        crowd.index,
+        crowd.target.index,
         small_bundle.lookalike,
         small_bundle.weights.arrays["local"],
         seeds=rows,

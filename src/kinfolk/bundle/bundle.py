@@ -133,13 +133,16 @@ class Bundle:
 
     @cached_property
     def clicked(self) -> tuple[Jagged, NDArray[np.int64]]:
-        """Item numbers of every user's history, as `Inputs.clicked`, and int64[any] users of every item number; empty
-        where the bundle holds no inputs."""
+        """What every user clicked, N rows of distinct int32 numbers of items from 0, those that the model does not know
+        among them, and int64[any] users of every number; empty where the bundle holds no inputs."""
         if self.inputs is None:
             return Jagged(np.zeros(0, np.int32), np.zeros(len(self.user_ids) + 1, np.int64)), np.zeros(0, np.int64)
         found = self.inputs.clicked(self.schema.history)
-        values = np.asarray(found.values)
-        return found, np.bincount(values[values >= 0])
+        values = np.array(found.values, np.int32)
+        strange = values < 0
+        _, place = np.unique(values[strange], return_inverse=True)
+        values[strange] = (values.max(initial=0) + 1 + place).astype(np.int32)
+        return Jagged(values, found.offsets), np.bincount(values, minlength=1)
 
     def rows(self, ids: NDArray[np.str_]) -> NDArray[np.int32]:
         """int32[len(ids)]: row of every outside user id, -1 for unknown ones."""

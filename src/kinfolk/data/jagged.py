@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,7 +51,7 @@ class Jagged:
         return cls.concatenate(lists, dtype)
 
     @classmethod
-    def concatenate(cls, rows: list[NDArray[np.generic]], dtype: np.dtype | type) -> Jagged:
+    def concatenate(cls, rows: Sequence[NDArray[np.generic]], dtype: np.dtype | type) -> Jagged:
         """From one array a row."""
         offsets = np.zeros(len(rows) + 1, np.int64)
         np.cumsum([len(r) for r in rows], out=offsets[1:])

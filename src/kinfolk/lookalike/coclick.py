@@ -7,10 +7,15 @@ counting for more. It is the item-based recommender of Sarwar et al., "Item-base
 for an item known by its seeds alone. A vector of 128 numbers knows what a user likes, not that it was these two
 articles; and of items born after training it knows nothing, where a history knows them all. A score is RALM's plus
 `weight` times co (decision 7); the weight is learned (`lookalike.blend`).
+
+Where users ask one at a time the sum over seeds is made beforehand: `profile_of` gives the items that weigh most,
+`score_profiles` looks them up among the user's.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 
 import numba
@@ -21,7 +26,13 @@ from kinfolk.data.jagged import Jagged
 from kinfolk.lookalike.threads import ranges, spread
 
 F32 = NDArray[np.float32]
+I32 = NDArray[np.int32]
+
+PROFILE = 256
+"""Items of a profile; more add next to nothing (decision 7)."""
 _PIECES = 64  # of the users, for the threads
+_PLACES = 1024  # in the table of a user's items
+_MOST = _PLACES // 2
 
 
 def co_clicks(
@@ -50,6 +61,124 @@ def co_clicks(
             profile = (np.bincount(clicked[clicked >= 0], minlength=len(scale)) * (scale / counted)).astype(np.float32)
             spread(partial(_fill, values, bounds, profile, out[:, c]), parts, threads)
     return out
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What the seeds of a candidate clicked, too, the weightiest first: items int32[p] numbers, weights float32[p]."""
+
+    items: I32 = field(default_factory=lambda: np.zeros(0, np.int32))
+    weights: F32 = field(default_factory=lambda: np.zeros(0, np.float32))
+
+
+def profile_of(
+    histories: Jagged, support: Callable[[NDArray[np.integer]], NDArray[np.integer]], *, own: int = 0
+) -> Profile:
+    """The `PROFILE` items that weigh most in co.
+
+    Args:
+        histories: one row of distinct int32 item numbers a seed; 0 is no item.
+        support: numbers int[m] -> users of those items, int[m].
+        own: the number of the candidate itself, which does not count.
+    """
+    numbers, counts = np.unique(np.asarray(histories.values, np.int32), return_counts=True)
+    kept = (numbers != 0) & (numbers != own)
+    numbers, counts = numbers[kept], counts[kept]
+    seeds = max(int(np.count_nonzero(histories.lengths)), 1)
+    weights = counts / (seeds * np.sqrt(np.maximum(np.maximum(support(numbers), counts), 1)))
+    best = np.lexsort((numbers, -weights))[:PROFILE]
+    return Profile(numbers[best].astype(np.int32), weights[best].astype(np.float32))
+
+
+def score_histories(users: Jagged, profile: Profile, *, threads: int | None = 1) -> F32:
+    """co of many users and one candidate with a profile.
+
+    Args:
+        users: U rows of distinct int32 item numbers, no 0.
+        profile: of the candidate.
+        threads: users are spread over so many.
+
+    Returns:
+        float32[U].
+    """
+    order = np.argsort(profile.items, kind="stable")
+    items, weights = profile.items[order], profile.weights[order]
+    out = np.zeros(len(users), np.float32)
+    values, bounds = np.asarray(users.values, np.int32), np.asarray(users.offsets)
+    if len(items):
+        spread(partial(_fill_sorted, values, bounds, items, weights, out), ranges(len(users), _PIECES), threads)
+    return out
+
+
+def score_profiles(items: I32, weights: F32, rows: NDArray[np.integer], history: I32) -> F32:
+    """co of one user and candidates with profiles.
+
+    Args:
+        items: int32[C, p] numbers, 0 after the last.
+        weights: float32[C, p].
+        rows: int[n], which candidates.
+        history: int32[m] the user's items, distinct, no 0; of more than 512 the last 512 count.
+
+    Returns:
+        float32[n].
+    """
+    out = np.zeros(len(rows), np.float32)
+    if len(history) and items.shape[1]:
+        chosen, own = np.ascontiguousarray(rows, np.int64), np.ascontiguousarray(history[-_MOST:], np.int32)
+        _looked_up(items, weights, chosen, own, out)
+    return out
+
+
+@numba.njit(nogil=True, cache=True)
+def _looked_up(items: I32, weights: F32, rows: NDArray[np.int64], history: I32, out: F32) -> None:
+    table = np.zeros(_PLACES, np.int32)
+    mask = np.uint32(_PLACES - 1)
+    for i in range(len(history)):
+        at = _place(history[i]) & mask
+        while table[at] != 0:
+            at = (at + np.uint32(1)) & mask
+        table[at] = history[i]
+    least = np.float32(1 / np.sqrt(len(history)))
+    for r in range(len(rows)):
+        total = np.float32(0)
+        c = rows[r]
+        for j in range(items.shape[1]):
+            item = items[c, j]
+            if item == 0:
+                break
+            at = _place(item) & mask
+            while table[at] != 0 and table[at] != item:
+                at = (at + np.uint32(1)) & mask
+            if table[at] == item:
+                total += weights[c, j]
+        out[r] = total * least
+
+
+@numba.njit(inline="always")
+def _place(item: np.int32) -> np.uint32:
+    """Spread over 22 bits (Knuth's multiplicative hash)."""
+    return (np.uint32(item) * np.uint32(2654435769)) >> np.uint32(10)
+
+
+def _fill_sorted(
+    values: I32, offsets: NDArray[np.int64], items: I32, weights: F32, out: F32, part: tuple[int, int]
+) -> None:
+    _searched(values, offsets, items, weights, *part, out)
+
+
+@numba.njit(nogil=True, cache=True)
+def _searched(
+    values: I32, offsets: NDArray[np.int64], items: I32, weights: F32, first: int, last: int, out: F32
+) -> None:
+    """Each item of a user is sought among the sorted ones of the profile."""
+    for u in range(first, last):
+        total = np.float32(0)
+        for i in range(offsets[u], offsets[u + 1]):
+            at = np.searchsorted(items, values[i])
+            if at < len(items) and items[at] == values[i]:
+                total += weights[at]
+        if total > 0:
+            out[u] = total / np.float32(np.sqrt(offsets[u + 1] - offsets[u]))
 
 
 def _fill(items: NDArray[np.int32], offsets: NDArray[np.int64], profile: F32, out: F32, part: tuple[int, int]) -> None:

@@ -1,12 +1,11 @@
 """What is being clicked now, for the order of a feed: the log of a candidate's rate of clicks, learned from the log.
 
-Who opens the app clicks candidate c in proportion to (how often c is clicked now) x (how much likelier this user is to
-click it than others): log P(c | u) = log rate(c) + log P(u | c) / P(u) + a constant. Stage 2 learns the second, as
+Who opens the app clicks candidate c in proportion to (how often c is clicked now) x (how much likelier this user is
+to click it than others): log P(c | u) = log rate(c) + log P(u | c) / P(u) + a constant. Stage 2 learns the second, as
 `scale` times its score; this module the first, as a sum of w_t log(clicks that count exp(-age / t), and a half), for
 four decays t. The weights maximise the likelihood of what was clicked after moments of the training log, given what
-was alive then (a conditional logit: McFadden 1974). A score that rests on n seeds counts n / (n + 20), and the rest falls on
-the mean of the user's scores: of few seeds one knows how alike a user is to everything. An audience, the users of one
-candidate, is none of its business.
+was alive then (a conditional logit: McFadden 1974). A score that rests on n seeds counts n / (n + 20); the rest falls
+on the mean of the user's scores: few seeds say less. An audience, being of one candidate, is none of its business.
 """
 
 from __future__ import annotations
@@ -34,14 +33,37 @@ _START = np.array([0.0, 1.0, 0.0, 0.0])
 
 
 def features(times: Jagged, now: float) -> F64:
-    """float64[C, 4]: log(clicks that count exp(-age / decay), and a half), for every decay.
+    """float64[C, 4]: `logs` of the clicks of C candidates.
 
     Args:
         times: C rows of float64 click times in seconds; those after `now` do not count.
         now: seconds.
     """
-    age = now - np.asarray(times.values, np.float64)
-    return _features(times.rows(), age, len(times))
+    return logs(decayed(times.rows(), now - np.asarray(times.values, np.float64), len(times)))
+
+
+def decayed(row: NDArray[np.integer], age: F64, count: int) -> F64:
+    """float64[count, 4]: clicks of every candidate that count exp(-age / decay), for every decay.
+
+    Args:
+        row: int[n], the candidate of each click.
+        age: float64[n] seconds; below 0 it does not count.
+        count: of candidates.
+    """
+    there = age >= 0
+    row, age = row[there], age[there]
+    return np.stack([np.bincount(row, weights=np.exp(-age / t), minlength=count) for t in DECAYS], axis=1)
+
+
+def later(counts: NDArray[np.floating], seconds: NDArray[np.floating] | float) -> F64:
+    """float64[..., 4]: what is left of `decayed` so much later if nothing is clicked; below 0 seconds count as 0."""
+    gone = np.maximum(np.asarray(seconds, np.float64), 0.0)[..., None] / np.array(DECAYS)
+    return np.asarray(counts * np.exp(-gone), np.float64)
+
+
+def logs(counts: F64) -> F64:
+    """log(counts + 0.5), of the same shape."""
+    return np.asarray(np.log(counts + _PSEUDO), np.float64)
 
 
 def in_order(
@@ -87,13 +109,6 @@ def learn_trend(view: View, *, seed: int) -> NDArray[np.float32] | None:
     return _maximised(asked).astype(np.float32)
 
 
-def _features(row: NDArray[np.integer], age: F64, count: int) -> F64:
-    there = age >= 0
-    row, age = row[there], age[there]
-    decayed = [np.bincount(row, weights=np.exp(-age / t), minlength=count) for t in DECAYS]
-    return np.asarray(np.log(np.stack(decayed, axis=1) + _PSEUDO), np.float64)
-
-
 def _moment(item: NDArray[np.integer], time: F64, now: float, n_items: int) -> tuple[F64, F64] | None:
     """Features float64[C, 4] of what was alive, and its shares float64[C] of the clicks that came; None if none did."""
     first, here, end = np.searchsorted(time, [now - _BACK, now, now + HORIZON])
@@ -103,7 +118,8 @@ def _moment(item: NDArray[np.integer], time: F64, now: float, n_items: int) -> t
     if not clicks.any() or len(clicks) < 2:
         return None
     row = (np.cumsum(kept) - 1)[clicked[kept[clicked]]]
-    return _features(row, (now - time[first:here])[kept[clicked]], len(clicks)), clicks / clicks.sum()
+    age = now - time[first:here][kept[clicked]]
+    return logs(decayed(row, age, len(clicks))), clicks / clicks.sum()
 
 
 def _maximised(asked: list[tuple[F64, F64]], steps: int = 30) -> F64:

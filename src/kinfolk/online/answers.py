@@ -107,11 +107,14 @@ class Scored:
 
     Args:
         candidate: outside id.
-        final: what the feed is ordered by: weight · score + (1 − weight) · fallback.
-        score: eq. 2, None for a user without an embedding.
+        final: what the feed is ordered by: weight · score + (1 − weight) · fallback; with a model that knows a trend,
+            as many times its scale, plus the trend.
+        score: eq. 2 and what else the model's score knows, None for a user without an embedding.
         probability: sigmoid of the scaled score, None likewise.
         weight: n / (n + n0) for n seeds, 0 for a user without an embedding; None unless asked to explain.
-        fallback: from popularity, on the scale of the scores; None unless asked to explain.
+        fallback: from popularity, on the scale of the scores, or, beside a trend, the mean of the user's scores; None
+            unless asked to explain.
+        trend: how much is clicked now; None unless asked to explain, and for a model that knows none.
     """
 
     candidate: str
@@ -120,6 +123,7 @@ class Scored:
     probability: float | None
     weight: float | None = None
     fallback: float | None = None
+    trend: float | None = None
 
 
 @dataclass(frozen=True)
@@ -162,14 +166,15 @@ class Explanation:
     """Why a user scores as they do against a candidate.
 
     Args:
-        score: alpha_part + beta_part + discriminant_part.
+        score: alpha_part + beta_part + discriminant_part + co_click_part.
         alpha_part, beta_part: α cos(E_u, E_global), β cos(E_u, E_local) (eq. 2), less where a discriminant has a share.
         discriminant_part: that share; 0 in a model without one.
+        co_click_part: for what the seeds clicked, too; 0 in a model that does not know it.
         probability: sigmoid of the scaled score.
         fields: weight of every field in the user's embedding; empty where only the embedding is kept.
         clusters: by falling weight in the local attention.
         nearest: positions in `clusters`, the most alike first, at most three.
-        weight, fallback, final: of the feed's blend.
+        weight, fallback, trend, final: of the feed, as in `Scored`.
         segment: whose popularity the fallback is, "" is everybody's.
         seeds: that the score rests on.
     """
@@ -181,12 +186,14 @@ class Explanation:
     alpha_part: float
     beta_part: float
     discriminant_part: float
+    co_click_part: float
     probability: float
     fields: Mapping[str, float]
     clusters: tuple[ClusterPart, ...]
     nearest: tuple[int, ...]
     weight: float
     fallback: float
+    trend: float | None
     final: float
     segment: str
     seeds: int

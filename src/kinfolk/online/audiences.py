@@ -14,16 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinfolk.errors import DataError, KinfolkError, TooFewSeedsError
+from kinfolk.lookalike.coclick import Profile
 from kinfolk.lookalike.index import Index
 from kinfolk.lookalike.weights import Snapshot as Crowds
 from kinfolk.online.answers import AudienceView, ConflictError, Estimate, NotFoundError
 from kinfolk.online.checks import check_id, check_page
 from kinfolk.online.clicks import Seeds
+from kinfolk.online.crowd import Crowd as SeedCrowd
 from kinfolk.online.deployment import Deployment
 from kinfolk.online.ports import Audience, FenceError, JobState, Members, Snapshot, StoreError
 from kinfolk.online.question import Asked as Asked
 from kinfolk.online.question import Question as Question
-from kinfolk.online.scan import Found, find, guess
+from kinfolk.online.scan import Found, Target, find, guess
 from kinfolk.online.served import Served
 
 U64 = NDArray[np.uint64]
@@ -51,20 +53,20 @@ class Crowd:
         self.missing = len(given) - self.matched
 
     @cached_property
-    def index(self) -> Index | None:
-        """Of one snapshot, None if no seed has an embedding."""
+    def target(self) -> Target | None:
+        """None if no seed has an embedding."""
         d, served = self._d, self._served
         if self._candidate is not None:
             snapshot = served.snapshot(self._candidate)
         else:
-            snapshot = served.space.snapshot(
-                "",
-                Seeds(self.seeds[self._known], np.zeros(self.matched, np.int64)),
-                generation=0,
-                made_at=d.clock(),
-                max_sample=d.settings.max_sample,
-            )
-        return None if snapshot is None else index_of(served, snapshot)
+            seeds = Seeds(self.seeds[self._known], np.zeros(self.matched, np.int64))
+            profile = served.profiles(d.clock).of_list(seeds.user)
+            asked = SeedCrowd("", seeds, 0, profile=profile)
+            made_at, most = d.clock(), d.settings.max_sample
+            snapshot = served.space.snapshots([asked], made_at=made_at, max_sample=most)[0]
+        if snapshot is None:
+            return None
+        return Target(index_of(served, snapshot), Profile(snapshot.items, snapshot.item_weights))
 
 
 def index_of(served: Served, snapshot: Snapshot) -> Index:
@@ -86,10 +88,10 @@ def estimate(d: Deployment, question: Question) -> Estimate:
     """How large the audience would be; see `Engine.estimate`."""
     served, asked, crowd = _understood(d, question)
     s = d.settings
-    if crowd.matched < s.min_seeds or crowd.index is None:
+    if crowd.matched < s.min_seeds or crowd.target is None:
         raise _too_few(d, crowd)
     found = guess(
-        served.space, crowd.index, crowd.seeds, asked, block=s.block, threads=s.threads, sample=s.estimate_sample
+        served.space, crowd.target, crowd.seeds, asked, block=s.block, threads=s.threads, sample=s.estimate_sample
     )
     return Estimate(
         found.size, crowd.matched, crowd.missing, found.eligible, found.min_score, found.max_score, found.exact,
@@ -101,9 +103,9 @@ def candidate_audience(d: Deployment, candidate: str, size: int) -> list[tuple[s
     """The users most like a candidate's seeds, without them, best first; see `Engine.candidate_audience`."""
     check_page(size, 0, d.settings.max_page, 0)
     served, asked, crowd = _understood(d, Question(candidate=candidate, size=size))
-    if crowd.index is None:
+    if crowd.target is None:
         raise ConflictError(f"candidate {candidate!r} has no seed with an embedding", "post seeds that the model knows")
-    found = _found(d, served, crowd.index, crowd.seeds, asked, lambda: None)
+    found = _found(d, served, crowd.target, crowd.seeds, asked, lambda: None)
     part = found.part(0, len(found.rows))
     return [(i, float(s)) for i, s in zip(part.ids, part.scores.tolist(), strict=True)]
 
@@ -191,9 +193,9 @@ def _worked(d: Deployment, job: Audience, worker: str, beat: Callable[[], None])
     asked = Asked.from_json(job.question)
     crowd = Crowd(d, served, asked)
     facts: dict[str, object] = {"matched": crowd.matched, "missing": crowd.missing, "model": served.model}
-    if crowd.matched < s.min_seeds or crowd.index is None:
+    if crowd.matched < s.min_seeds or crowd.target is None:
         return "too_few_seeds", {**facts, "min_seeds": s.min_seeds, "finished_at": d.clock()}
-    found = _found(d, served, crowd.index, crowd.seeds, asked, beat)
+    found = _found(d, served, crowd.target, crowd.seeds, asked, beat)
     for part, first in enumerate(range(0, len(found.rows), s.part_size)):
         beat()
         d.backend.audiences.write_part(job.id, worker, part, _without(served, found.part(first, first + s.part_size)))
@@ -209,8 +211,8 @@ def _worked(d: Deployment, job: Audience, worker: str, beat: Callable[[], None])
     }
 
 
-def _found(d: Deployment, served: Served, index: Index, seeds: U64, asked: Asked, beat: Callable[[], None]) -> Found:
-    return find(served.space, index, seeds, asked, block=d.settings.block, threads=d.settings.threads, beat=beat)
+def _found(d: Deployment, served: Served, target: Target, seeds: U64, asked: Asked, beat: Callable[[], None]) -> Found:
+    return find(served.space, target, seeds, asked, block=d.settings.block, threads=d.settings.threads, beat=beat)
 
 
 def _understood(d: Deployment, question: Question) -> tuple[Served, Asked, Crowd]:

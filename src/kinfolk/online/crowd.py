@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from kinfolk.lookalike import lloyd
 from kinfolk.lookalike.clusters import Clustering, kmeans
 from kinfolk.lookalike.clusters_many import kmeans_many
+from kinfolk.lookalike.coclick import Profile
+from kinfolk.lookalike.trend import DECAYS, decayed
 from kinfolk.lookalike.weights import Snapshot as Crowds
 from kinfolk.online.clicks import Seeds, candidate_key
 from kinfolk.online.latecomers import Latecomers
@@ -33,17 +35,20 @@ WORSE = 1.01
 
 _CHECK = 4  # one seed is kept for the check where so many are clustered
 _GROWN = 2  # a crowd that has grown by more starts afresh
+_COUNTED_MS = int(10_000 * DECAYS[-1])  # an older click counts for less than e^-10
 _POINTS = 1 << 15  # seeds clustered in one go, but for the last crowd's
 
 
 @dataclass(frozen=True)
 class Crowd:
-    """What a snapshot is made from; fields as there. warm: the last snapshot of the candidate, to start from."""
+    """What a snapshot is made from; fields as there. warm: the last snapshot of the candidate, to start from.
+    profile: what the seeds clicked, too."""
 
     candidate: str
     seeds: Seeds
     generation: int
     warm: Snapshot | None = None
+    profile: Profile | None = None
 
 
 def make_snapshots(
@@ -159,6 +164,7 @@ def _drawn(crowd: Crowd, space: Space, rows: NDArray[np.int64], size: int) -> ND
 
 
 def _snapshot(space: Space, crowd: Crowd, made: Crowds, at: int, n: int, made_at: int, inertia: float) -> Snapshot:
+    profile = crowd.profile or Profile()
     return Snapshot(
         candidate=crowd.candidate,
         model=space.model,
@@ -170,7 +176,19 @@ def _snapshot(space: Space, crowd: Crowd, made: Crowds, at: int, n: int, made_at
         sizes=np.ascontiguousarray(made.sizes[at]),
         global_embedding=np.ascontiguousarray(made.global_embedding[at]),
         inertia=inertia,
+        recent=_recent(space, crowd.seeds.time, made_at),
+        items=profile.items,
+        item_weights=profile.weights,
     )
+
+
+def _recent(space: Space, time: NDArray[np.int64], now: int) -> F32:
+    """Clicks that count less the older they are; none for a model that knows no trend. time: int64[s] ms, ascending."""
+    if space.weights.trend is None:
+        return np.zeros(0, np.float32)
+    first = int(np.searchsorted(time, now - _COUNTED_MS))
+    age = (now - time[first:]) / 1000
+    return np.asarray(decayed(np.zeros(len(age), np.int64), age, 1)[0], np.float32)
 
 
 def _start(space: Space, crowd: Crowd, n: int) -> F32:

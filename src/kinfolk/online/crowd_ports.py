@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from kinfolk.data.jagged import Jagged
 from kinfolk.online.clicks import Clicks, Seeds
 from kinfolk.online.records import Appended, Changes, Snapshot
 
@@ -33,6 +34,13 @@ class SeedStore(Protocol):
 
     def trail(self, user: int, limit: int) -> tuple[list[str], NDArray[np.int64]]:
         """Items a user clicked within about the last `remember` and their times (ms), oldest first, distinct items."""
+
+    def trails(self, users: NDArray[np.uint64], limit: int) -> tuple[list[str], Jagged]:
+        """About the newest `limit` items of each of many users, distinct, in no order: what a `trail` shows, cheaper.
+
+        Returns:
+            Distinct item ids, and a row of int32 places in them for every user.
+        """
 
     def generation(self) -> int:
         """Number of the newest write; it never falls."""

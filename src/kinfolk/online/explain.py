@@ -10,7 +10,7 @@ from kinfolk.lookalike.background import share_of
 from kinfolk.online.answers import Cluster, ClusterPart, Clusters, ConflictError, Explanation, NotFoundError
 from kinfolk.online.checks import check_id
 from kinfolk.online.deployment import Deployment
-from kinfolk.online.feed import blend, embedding, trail
+from kinfolk.online.feed import asking, blend, co_click_part, trail
 from kinfolk.online.served import Served
 
 F64 = NDArray[np.float64]
@@ -26,17 +26,17 @@ def explain(d: Deployment, user: str, candidate: str) -> Explanation:
     row = table.place.get(candidate)
     if row is None:
         raise ConflictError(f"candidate {candidate!r} has no seed with an embedding", "post seeds that the model knows")
-    vector = embedding(d, served, key)
-    if vector is None:
+    who = asking(d, served, key)
+    if who is None:
         raise NotFoundError("the user has no embedding", "PUT the user's features, or check the id")
-    mixed = blend(d, served, table, key, vector)
+    mixed = blend(d, served, table, key, who)
     assert mixed.score is not None  # there is a vector
     index = table.index.take(table.rows[row : row + 1])
     n = int(index.n_valid[0])
     crowd, sizes = index.centroids[0, :n].astype(np.float64), index.sizes[0, :n]
-    x = vector.astype(np.float64)
+    x = who.vector.astype(np.float64)
     unit = x / max(float(np.linalg.norm(x)), EPSILON)
-    query = served.weights.queries(vector[None])[0].astype(np.float64)
+    query = served.weights.queries(who.vector[None])[0].astype(np.float64)
     weight = _softmax(index.temperature * np.tanh(crowd @ query) + index.bias[0, :n])
     local = weight @ crowd
     beta = float(index.local[0]) * float(local @ unit) / max(float(np.linalg.norm(local)), EPSILON)
@@ -54,12 +54,14 @@ def explain(d: Deployment, user: str, candidate: str) -> Explanation:
         alpha_part=alpha,
         beta_part=beta,
         discriminant_part=straight - alpha,
+        co_click_part=float(co_click_part(served, table, who, table.rows[row : row + 1])[0]),
         probability=float(served.weights.probability(mixed.score[row : row + 1])[0]),
         fields=served.space.field_weights(key, trail(d, key)),
         clusters=parts,
         nearest=tuple(int(j) for j in nearest),
         weight=float(mixed.weight[row]),
         fallback=float(mixed.fallback[row]),
+        trend=None if mixed.trend is None else float(mixed.trend[row]),
         final=float(mixed.final[row]),
         segment=mixed.segment,
         seeds=int(table.seeds[row]),

@@ -12,10 +12,12 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kinfolk.lookalike.coclick import PROFILE
 from kinfolk.lookalike.index import Index
 from kinfolk.lookalike.weights import Snapshot as Crowds
 from kinfolk.lookalike.weights import Weights
@@ -27,8 +29,10 @@ ROOM = 1 << 16
 
 _AT_ONCE = 256  # crowds whose rows are made in the processor's cache
 _NONE = np.zeros((0, 0), np.float32)
-_NOBODY = Snapshot("", "", 0, 0, 0, 0, _NONE, _NONE.ravel(), _NONE.ravel())
+_FLAT, _NO_ITEMS = _NONE.ravel(), np.zeros(0, np.int32)
+_NOBODY = Snapshot("", "", 0, 0, 0, 0, _NONE, _FLAT, _FLAT)
 _FIELDS = ("centroids", "n_valid", "sizes", "gram", "bias", "linear", "offset", "local")
+_BESIDE = ("seeds", "made_at", "recent", "items", "item_weights")
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +44,11 @@ class Table:
         index: R candidates, in the same order.
         place: id -> row, of those that count.
         seeds: int64[R] seeds that each crowd rests on.
-        facts: row -> the snapshot without its centroids and sizes, which `index` holds; of those that count.
+        made_at: int64[R] ms.
+        recent: float32[R, 4], as in `Snapshot`; of no columns for a model that knows no trend.
+        items: int32[R, p], item_weights: float32[R, p], as in `Snapshot`, 0 after the last; of no columns for a model
+            that knows no co-clicks.
+        facts: row -> the snapshot without what the arrays hold; of those that count.
         members: rises whenever candidates come or go.
     """
 
@@ -48,6 +56,10 @@ class Table:
     index: Index
     place: Mapping[str, int]
     seeds: NDArray[np.int64]
+    made_at: NDArray[np.int64]
+    recent: NDArray[np.float32]
+    items: NDArray[np.int32]
+    item_weights: NDArray[np.float32]
     facts: Sequence[Snapshot]
     members: int
 
@@ -59,7 +71,12 @@ class Table:
         row = self.place.get(candidate)
         if row is None:
             return None
-        return replace(self.facts[row], centroids=self.index.centroids[row].copy(), sizes=self.index.sizes[row].copy())
+        used = int(np.count_nonzero(self.items[row]))
+        return replace(
+            self.facts[row],
+            centroids=self.index.centroids[row].copy(), sizes=self.index.sizes[row].copy(),
+            items=self.items[row, :used].copy(), item_weights=self.item_weights[row, :used].copy(),
+        )  # fmt: skip
 
 
 class LiveIndex:
@@ -79,10 +96,10 @@ class LiveIndex:
         self._cursor = self._members = 0
         self._template = weights.index(self._stacked([]))
         try:
-            self._arrays, self._seeds = self._reserved(room)
+            self._arrays = self._reserved(room)
         except MemoryError:  # a system that promises no more than it has: room is made as it is needed
             room = 0
-            self._arrays, self._seeds = self._reserved(room)
+            self._arrays = self._reserved(room)
         self._rows = Rows(room)
         self._facts: list[Snapshot] = []
         self._table = self._made()
@@ -170,28 +187,44 @@ class LiveIndex:
             made = self._weights.index(self._stacked(snapshots[part]))
             for name in _FIELDS:
                 self._arrays[name][rows[part]] = getattr(made, name)
-        self._seeds[rows] = [s.seeds_used for s in snapshots]
+        self._beside(rows, snapshots)
         more = self._rows.used - len(self._facts)
         self._facts += [_NOBODY] * more
         self._ids += [""] * (self._rows.used - len(self._ids))
         for row, s in zip(rows.tolist(), snapshots, strict=True):
             self._ids[row], self._place[s.candidate] = s.candidate, row
-            self._facts[row] = replace(s, centroids=_NONE, sizes=_NONE.ravel())
+            self._facts[row] = replace(
+                s, centroids=_NONE, sizes=_FLAT, recent=_FLAT, items=_NO_ITEMS, item_weights=_FLAT
+            )  # fmt: skip
 
-    def _reserved(self, room: int) -> tuple[dict[str, NDArray[np.generic]], NDArray[np.int64]]:
-        t = self._template
-        arrays = {n: np.zeros((room, *getattr(t, n).shape[1:]), getattr(t, n).dtype) for n in _FIELDS}
-        return arrays, np.zeros(room, np.int64)
+    def _beside(self, rows: NDArray[np.int64], snapshots: list[Snapshot]) -> None:
+        """What is not in the index."""
+        a = self._arrays
+        a["seeds"][rows] = [s.seeds_used for s in snapshots]
+        a["made_at"][rows] = [s.made_at for s in snapshots]
+        for name in ("recent", "items", "item_weights"):
+            width = a[name].shape[1]
+            for row, s in zip(rows.tolist() if width else (), snapshots, strict=bool(width)):
+                values = getattr(s, name)[:width]
+                a[name][row, : len(values)], a[name][row, len(values) :] = values, 0
+
+    def _reserved(self, room: int) -> dict[str, NDArray[Any]]:
+        t, w = self._template, self._weights
+        shapes = {n: (getattr(t, n).shape[1:], getattr(t, n).dtype) for n in _FIELDS}
+        shapes |= {"seeds": ((), np.dtype(np.int64)), "made_at": ((), np.dtype(np.int64))}
+        shapes["recent"] = ((0,) if w.trend is None else w.trend.shape, np.dtype(np.float32))
+        profile = (PROFILE if w.co_click else 0,)
+        shapes |= {"items": (profile, np.dtype(np.int32)), "item_weights": (profile, np.dtype(np.float32))}
+        return {name: np.zeros((room, *shape), dtype) for name, (shape, dtype) in shapes.items()}
 
     def _enlarge(self, more: int) -> None:
         """Other arrays with at least twice the room that is needed; only the rows that count move there."""
         kept = np.array(sorted(self._place.values()), np.int64)
         room = max(self._rows.room, 2 * (len(kept) + more))
-        arrays, seeds = self._reserved(room)
-        for name in _FIELDS:
-            arrays[name][: len(kept)] = self._arrays[name][kept]
-        seeds[: len(kept)] = self._seeds[kept]
-        self._arrays, self._seeds = arrays, seeds
+        arrays = self._reserved(room)
+        for name, array in arrays.items():
+            array[: len(kept)] = self._arrays[name][kept]
+        self._arrays = arrays
         self._ids = [self._ids[row] for row in kept]
         self._facts = [self._facts[row] for row in kept]
         self._place = {c: i for i, c in enumerate(self._ids)}
@@ -203,12 +236,13 @@ class LiveIndex:
             self._ids.pop()
         n, t = len(self._ids), self._template
         index = Index(
-            **{name: self._arrays[name][:n] for name in _FIELDS},  # type: ignore[arg-type]  # of the template's types
+            **{name: self._arrays[name][:n] for name in _FIELDS},
             temperature=t.temperature, size_aware=t.size_aware,
         )  # fmt: skip
         self._rows.shown(index)
         place = MappingProxyType(dict(self._place))
-        return Table(tuple(self._ids), index, place, self._seeds[:n], self._facts, self._members)
+        beside = {name: self._arrays[name][:n] for name in _BESIDE}
+        return Table(tuple(self._ids), index, place, facts=self._facts, members=self._members, **beside)
 
     def _stacked(self, snapshots: list[Snapshot]) -> Crowds:
         config = self._weights.config

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +13,7 @@ from kinfolk.errors import DataError
 from kinfolk.online.answers import Accepted, ConflictError, SeedsAccepted
 from kinfolk.online.checks import check_count, check_id, check_ids, check_same, times_of
 from kinfolk.online.clicks import Clicks, user_keys
-from kinfolk.online.crowd import nothing
+from kinfolk.online.crowd import Crowd, nothing
 from kinfolk.online.ports import Candidate, Snapshot
 from kinfolk.online.served import Served
 
@@ -145,14 +146,10 @@ def snapshots_now(d: Deployment, candidates: Sequence[str], generation: int) -> 
 
 def snapshot_now(d: Deployment, served: Served, candidate: str, generation: int) -> Snapshot | None:
     """The crowd of a candidate in one model's space; None if no seed has an embedding."""
-    return served.space.snapshot(
-        candidate,
-        d.backend.seeds.recent(candidate, d.settings.max_seeds),
-        generation=generation,
-        made_at=d.clock(),
-        warm=served.snapshot(candidate),
-        max_sample=d.settings.max_sample_now,
-    )
+    seeds = d.backend.seeds.recent(candidate, d.settings.max_seeds)
+    crowd = Crowd(candidate, seeds, generation, served.snapshot(candidate))
+    crowd = replace(crowd, profile=served.profiles(d.clock).of([crowd])[0])
+    return served.space.snapshots([crowd], made_at=d.clock(), max_sample=d.settings.max_sample_now)[0]
 
 
 def no_crowd(d: Deployment, served: Served, candidate: str, generation: int) -> Snapshot:

@@ -16,7 +16,8 @@ class EngineSettings:
             as a seed, should the item become a candidate.
         candidate_ttl_ms: how long a candidate made without an expiry lives; None is for ever.
         blend_n0: in the feed a candidate with n seeds has weight n / (n + n0) on its score and the rest on its
-            popularity; 0 never blends.
+            popularity, or, beside a trend, on the mean of the user's scores; 0 never blends.
+        trend: order feeds by what is clicked now, too, where the model has learned that; else popularity stands in.
         popularity_ms: clicks of about so long count as popularity.
         popularity_every_ms: how old the popularity in use may be.
         segment_field: the user field whose values are segments of popularity; None: one popularity for all.
@@ -53,6 +54,7 @@ class EngineSettings:
     create_on_click: bool = True
     candidate_ttl_ms: int | None = None
     blend_n0: float = 20.0
+    trend: bool = True
     popularity_ms: int = 24 * 3_600_000
     popularity_every_ms: int = 10_000
     segment_field: str | None = None

@@ -41,6 +41,9 @@ class Snapshot:
         sizes: float32[k], users in each cluster; 0 is padding.
         global_embedding: float32[h].
         inertia: mean squared distance of the seeds used to their centroids.
+        recent: float32[4], clicks that count exp(-age / decay), as of `made_at` (`lookalike.trend`).
+        items: int32[p] numbers of what the seeds clicked, too, the weightiest first (`lookalike.coclick.Profile`).
+        item_weights: float32[p].
     """
 
     candidate: str
@@ -53,6 +56,14 @@ class Snapshot:
     sizes: NDArray[np.float32]
     global_embedding: NDArray[np.float32]
     inertia: float = 0.0
+    recent: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
+    items: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
+    item_weights: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
+
+    @property
+    def arrays(self) -> tuple[NDArray[np.float32] | NDArray[np.int32], ...]:
+        """Everything but numbers and names, in the order in which stores write it."""
+        return self.centroids, self.sizes, self.global_embedding, self.recent, self.items, self.item_weights
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import logging
 import secrets
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from kinfolk.online.clock import Clock
 from kinfolk.online.crowd import Crowd, nothing
 from kinfolk.online.options import EngineSettings
 from kinfolk.online.ports import Backend, FenceError, Snapshot
+from kinfolk.online.profiles import Profiles
 from kinfolk.online.retire import drop_retired
 from kinfolk.online.space import Space
 
@@ -79,6 +81,7 @@ class Refresher:
         self._sweep_at = _BARREN
         self._users_version = -1  # of the users whom the last whole round knew
         self._surveyed: tuple[int | None, str] | None = None  # the fence and the model `_barren` is complete for
+        self._profiles: Profiles | None = None
         self._counted = dict.fromkeys(("rounds", "published", "lost", "errors", "duration_ms", "dirty"), 0)
 
     def run_once(self) -> int:
@@ -221,6 +224,8 @@ class Refresher:
     def _publish(self, space: Space, crowds: Sequence[Crowd]) -> int:
         s, stores = self._settings, self._backend
         now = self._clock()
+        profiles = self._profiles_of(space).of(crowds)
+        crowds = [replace(crowd, profile=profile) for crowd, profile in zip(crowds, profiles, strict=True)]
         made = space.snapshots(crowds, made_at=now, max_sample=s.max_sample, threads=s.threads)
         out: list[Snapshot] = []
         for crowd, snapshot in zip(crowds, made, strict=True):
@@ -240,6 +245,12 @@ class Refresher:
             stores.seeds.clean({crowd.candidate: crowd.generation for crowd in crowds})
         self._counted["published"] += len(out)
         return len(out)
+
+    def _profiles_of(self, space: Space) -> Profiles:
+        if self._profiles is None or self._profiles.space is not space:
+            length = self._settings.trail_length if self._settings.follow_users else 0
+            self._profiles = Profiles(self._backend, space, self._clock, trail_length=length)
+        return self._profiles
 
     def _renew(self) -> None:
         now = self._clock()

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinfolk.lookalike.audience import REACH_PERCENT, score_all, select
+from kinfolk.lookalike.coclick import Profile, score_histories
 from kinfolk.lookalike.index import Index
 from kinfolk.online.ports import Members
 from kinfolk.online.question import Asked
@@ -23,6 +24,23 @@ if TYPE_CHECKING:
 
 U64 = NDArray[np.uint64]
 F32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A crowd to be like. index: of one snapshot of the space's model. profile: what its seeds clicked, too."""
+
+    index: Index
+    profile: Profile
+
+    def scores(self, space: Space, keys: U64, vectors: F32, threads: int) -> F32:
+        """float32[n], of users with their histories as of training, or as they were told."""
+        block = max(1, -(-len(keys) // threads))
+        scores = score_all(vectors, space.weights.arrays["local"], self.index, block=block, threads=threads)
+        if not space.co_clicks or not len(self.profile.items):
+            return scores
+        shared = score_histories(space.clicked(keys), self.profile, threads=threads)
+        return np.asarray(scores + np.float32(space.weights.co_click) * shared, np.float32)
 
 
 @dataclass(frozen=True)
@@ -55,23 +73,22 @@ class Found:
 
 
 def find(
-    space: Space, crowd: Index, seeds: U64, asked: Asked, *, block: int, threads: int, beat: Callable[[], None]
+    space: Space, crowd: Target, seeds: U64, asked: Asked, *, block: int, threads: int, beat: Callable[[], None]
 ) -> Found:
     """The audience that a question asks for.
 
     Args:
         space: the users.
-        crowd: the index of one snapshot of the same model.
+        crowd: whom to be like.
         seeds: uint64[S] keys of the crowd's seeds.
         asked: the choice, whom to exclude, whether seeds may come back.
         block: users at once.
         threads: of the scan.
         beat: called after every block.
     """
-    local = space.weights.arrays["local"]
     blocks, keys, scores = [], [np.zeros(0, np.uint64)], [np.zeros(0, np.float32)]
     for ids, own, vectors in space.blocks(block):
-        scores.append(score_all(vectors, local, crowd, block=max(1, -(-len(own) // threads)), threads=threads))
+        scores.append(crowd.scores(space, own, vectors, threads))
         blocks.append(ids)
         keys.append(own)
         beat()
@@ -96,18 +113,17 @@ class Guess:
     exact: bool
 
 
-def guess(space: Space, crowd: Index, seeds: U64, asked: Asked, *, block: int, threads: int, sample: int) -> Guess:
+def guess(space: Space, crowd: Target, seeds: U64, asked: Asked, *, block: int, threads: int, sample: int) -> Guess:
     """How large the audience of `find` would be: exactly for at most `sample` users, else from every n-th user."""
-    local = space.weights.arrays["local"]
     step = max(1, -(-len(space) // sample))
     barred = np.union1d(asked.exclude, np.zeros(0, np.uint64) if asked.include_seeds else seeds)
     eligible, pool = 0, [np.zeros(0, np.float32)]
     for _, own, vectors in space.blocks(block):
         free = np.flatnonzero(~np.isin(own, barred))
         eligible += len(free)
-        some = np.ascontiguousarray(vectors[free[::step]])
+        some = free[::step]
         if len(some):
-            pool.append(score_all(some, local, crowd, block=max(1, -(-len(some) // threads)), threads=threads))
+            pool.append(crowd.scores(space, own[some], np.ascontiguousarray(vectors[some]), threads))
     ordered = np.sort(np.concatenate(pool))[::-1]
     if asked.min_score is not None:
         seen = int((ordered >= asked.min_score).sum())

@@ -15,17 +15,21 @@ from numpy.typing import NDArray
 
 from kinfolk.bundle import Bundle
 from kinfolk.lookalike.index import Index
+from kinfolk.lookalike.trend import later, logs
 from kinfolk.lookalike.weights import Weights
+from kinfolk.online.clock import Clock
 from kinfolk.online.fallback import blend_weight
 from kinfolk.online.index import LiveIndex
 from kinfolk.online.index import Table as Crowds
 from kinfolk.online.options import EngineSettings
 from kinfolk.online.ports import Backend, Snapshot, UserRecord
+from kinfolk.online.profiles import Profiles
 from kinfolk.online.roster import Roster
 from kinfolk.online.space import Space
 
 U64 = NDArray[np.uint64]
 
+_TREND_MS = 1000
 SEGMENTS = 1_000_000
 """Users whose segment is remembered at most; of the others everybody's popularity counts."""
 
@@ -42,6 +46,7 @@ class Table:
         by_row: int64[C], positions in the order in which their rows lie in memory, which is how a scan reads them.
         seeds: int64[C] seeds that each crowd rests on.
         weight: float64[C] n / (n + n0).
+        crowds: what is known of the rows beside their index.
     """
 
     ids: tuple[str, ...]
@@ -51,6 +56,7 @@ class Table:
     by_row: NDArray[np.int64]
     seeds: NDArray[np.int64]
     weight: NDArray[np.float64]
+    crowds: Crowds
 
 
 class Served:
@@ -80,6 +86,8 @@ class Served:
         self.gone: U64 = np.zeros(0, np.uint64)  # keys of forgotten users, sorted; replaced, never changed
         self._gone: set[int] = set()
         self._table: tuple[Crowds, int, Table] | None = None  # with what it was made from
+        self._trends: tuple[Table, int, NDArray[np.float64]] | None = None
+        self._profiles: Profiles | None = None
 
     @property
     def weights(self) -> Weights:
@@ -161,9 +169,28 @@ class Served:
             rows = np.fromiter(map(now.place.__getitem__, ids), np.int64, len(ids))
             seeds = now.seeds[rows]
             weight = blend_weight(seeds, self._settings.blend_n0)
-            table = Table(ids, place, now.index, rows, np.argsort(rows), seeds, weight)
+            table = Table(ids, place, now.index, rows, np.argsort(rows), seeds, weight, now)
             self._table = (now, changes, table)
             return table
+
+    def trends(self, table: Table, now: int) -> NDArray[np.float64] | None:
+        """float64[C], what is clicked now, up to a second old; None for a model that knows no trend."""
+        weights, held = self.weights.trend, self._trends
+        if weights is None:
+            return None
+        if held is not None and held[0] is table and 0 <= now - held[1] < _TREND_MS:
+            return held[2]
+        crowds, rows = table.crowds, table.rows
+        made = logs(later(crowds.recent[rows], (now - crowds.made_at[rows]) / 1000)) @ weights.astype(np.float64)
+        self._trends = table, now, made
+        return made
+
+    def profiles(self, clock: Clock) -> Profiles:
+        """Makes co-click profiles in this model's space."""
+        if self._profiles is None:
+            length = self._settings.trail_length if self._settings.follow_users else 0
+            self._profiles = Profiles(self._backend, self.space, clock, trail_length=length)
+        return self._profiles
 
     def snapshot(self, candidate: str) -> Snapshot | None:
         """The crowd of a live candidate; None if it has none."""

@@ -98,6 +98,7 @@ def engine_settings(settings: Settings) -> EngineSettings:
         create_on_click=settings.create_on_click,
         candidate_ttl_ms=None if settings.candidate_ttl is None else round(_MS * settings.candidate_ttl),
         blend_n0=settings.blend_n0,
+        trend=settings.trend,
         segment_field=settings.segment_field,
         lam=settings.rank_weight,
         min_seeds=settings.min_seeds,

@@ -230,6 +230,13 @@ class SeedStoreSuite:
             items, times = backend.seeds.trail(8, 100)
             assert (items, times.tolist()) == (["i0"], [NOW + 5])
             assert backend.seeds.trail(9, 100)[0] == []
+            names, rows = backend.seeds.trails(np.array([9, 7, 8, 7], np.uint64), 3)
+            assert len(names) == len(set(names))
+            shown = [sorted(names[i] for i in rows[user]) for user in range(4)]
+            assert shown[0] == []
+            assert shown[1] == shown[3] == sorted(backend.seeds.trail(7, 3)[0])
+            assert shown[2] == sorted(backend.seeds.trail(8, 3)[0])
+            assert backend.seeds.trails(np.array([7], np.uint64), 0)[1].lengths.tolist() == [0]
             backend = harness.reopen(backend)
         backend.close()
 

@@ -27,6 +27,9 @@ def snapshot(candidate: str, generation: int, model: str = "m1", k: int = 3, h: 
         sizes=np.full(k, generation, np.float32),
         global_embedding=np.full(h, generation, np.float32),
         inertia=generation / 7,
+        recent=np.full(4, generation, np.float32),
+        items=np.arange(generation, dtype=np.int32) - 2,
+        item_weights=np.full(generation, 1 / (generation + 1), np.float32),
     )
 
 

@@ -10,10 +10,12 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
+from kinfolk.data.jagged import Jagged
 from kinfolk.online.clicks import Clicks, Seeds
 from kinfolk.online.ports import Appended, StoreOptions
 from kinfolk.online.stores import blocks
 from kinfolk.online.stores.blocks import Block
+from kinfolk.online.stores.named import named
 
 _YOUNG = 4096  # clicks of a candidate that wait before they are merged into its block
 _TRAIL = 20  # clicks of a user kept for each that is given back: one person may click one item all day
@@ -98,6 +100,10 @@ class MemorySeeds:
         limit = min(limit, self._options.trail_length)
         rows = sorted((time, item) for item, time in newest.items())[max(len(newest) - limit, 0) :]
         return [item for _, item in rows], np.array([time for time, _ in rows], np.int64)
+
+    def trails(self, users: NDArray[np.uint64], limit: int) -> tuple[list[str], Jagged]:
+        """As the port says."""
+        return named(self.trail(user, limit)[0] for user in users.tolist())
 
     def generation(self) -> int:
         """As the port says."""

@@ -16,10 +16,12 @@ from contextlib import suppress
 import numpy as np
 from numpy.typing import NDArray
 
+from kinfolk.data.jagged import Jagged
 from kinfolk.online.clicks import Clicks, Seeds
 from kinfolk.online.ports import Appended, StoreError, StoreOptions
 from kinfolk.online.stores import blocks
 from kinfolk.online.stores.blocks import Block
+from kinfolk.online.stores.named import named
 from kinfolk.online.stores.redis import folding, landing_together, names, trails
 from kinfolk.online.stores.redis.connection import Call, Connection, Script, command, script
 from kinfolk.online.stores.redis.landing import LAND_ONE, RAISE, LandedOne, pack_by_candidate, slices_at
@@ -140,6 +142,10 @@ class RedisSeeds:
     def trail(self, user: int, limit: int) -> tuple[list[str], NDArray[np.int64]]:
         """See the port."""
         return trails.read(self._connection, user, min(limit, self._options.trail_length))
+
+    def trails(self, users: NDArray[np.uint64], limit: int) -> tuple[list[str], Jagged]:
+        """One pipeline."""
+        return named(trails.read_many(self._connection, users.tolist(), min(limit, self._options.trail_length)))
 
     def generation(self) -> int:
         """See the port."""

@@ -5,7 +5,7 @@ Adding is idempotent (an item keeps its newest time), so clicks delivered twice 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,6 +70,14 @@ def read(connection: Connection, user: int, limit: int) -> tuple[list[str], NDAr
     rows = connection.do("ZRANGE", names.trail(user), -limit, -1, "WITHSCORES")
     pairs = rows if rows and isinstance(rows[0], (list, tuple)) else list(zip(rows[::2], rows[1::2], strict=True))
     return [item.decode() for item, _ in pairs], np.array([int(float(t)) for _, t in pairs], np.int64)
+
+
+def read_many(connection: Connection, users: Sequence[int], limit: int) -> list[list[str]]:
+    """The newest `limit` items of each user."""
+    if limit <= 0:
+        return [[] for _ in users]
+    asked = [Call(names.trail(u), ("ZRANGE", names.trail(u), -limit, -1)) for u in users]
+    return [[item.decode() for item in items] for items in connection.many(asked)]
 
 
 def drop(connection: Connection, users: Iterable[int]) -> None:

@@ -82,6 +82,16 @@ class ClickLog:
         rows = _walk(self._by_user, last, self._gone.get(user, 0), limit)
         return self.item[rows], self.time[rows]
 
+    def of_users(self, users: U64, limit: int) -> tuple[I32, I64]:
+        """Items of the last `limit` clicks of each of many users, distinct within a user; and offsets int64[n + 1]."""
+        self.link()
+        first = np.zeros(len(users), np.int64)
+        if self._gone:
+            first[:] = [self._gone.get(user, 0) for user in users.tolist()]
+        out, offsets = np.empty(len(users) * limit, np.int32), np.zeros(len(users) + 1, np.int64)
+        _trails(self._last_of_user, self._by_user, self.user, self.item, users, first, limit, out, offsets)
+        return out[: offsets[-1]], offsets
+
     def unfolded(self) -> tuple[I32, U64, I64]:
         """Copies of items, users and times (ms)."""
         rows = slice(self.folded, self.n)
@@ -166,6 +176,27 @@ def _rehash(table: I32, users: U64, larger: I32) -> None:
     for row in table:
         if row >= 0:
             larger[slot(larger, users, users[row])] = row
+
+
+@njit(cache=True, nogil=True)
+def _trails(
+    table: I32, before: I32, user: U64, item: I32, users: U64, first: I64, limit: int, out: I32, offsets: I64
+) -> None:
+    """Items of the newest rows of each user's chain into out, one user after the other."""
+    n = 0
+    for i in range(len(users)):
+        at = table[slot(table, user, users[i])]
+        start, walked = n, 0
+        while at >= first[i] and walked < limit:
+            known = False
+            for j in range(start, n):
+                known = known or out[j] == item[at]
+            if not known:
+                out[n] = item[at]
+                n += 1
+            walked += 1
+            at = before[at]
+        offsets[i + 1] = n
 
 
 @njit(cache=True, nogil=True)

@@ -14,6 +14,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from kinfolk.data.jagged import Jagged
 from kinfolk.online.clicks import Clicks, Seeds
 from kinfolk.online.ports import Appended, StoreOptions
 from kinfolk.online.stores import blocks
@@ -175,6 +176,18 @@ class SqliteSeeds:
             newest[item] = max(newest.get(item, time), time)
         names = sorted((newest[i], name) for i, name in self._items.names(newest).items())[-limit:] if limit else []
         return [name for _, name in names], np.array([t for t, _ in names], np.int64)
+
+    def trails(self, users: NDArray[np.uint64], limit: int) -> tuple[list[str], Jagged]:
+        """Of the last `limit` clicks that came of each."""
+        limit = min(limit, self._options.trail_length)
+        with self._lock:
+            items, offsets = self._log.of_users(np.ascontiguousarray(users, np.uint64), max(limit, 0))
+        numbers, place = np.unique(items, return_inverse=True)
+        named = self._items.names(numbers.tolist())
+        names, ours = list(named.values()), np.full(len(numbers), -1, np.int32)
+        ours[np.isin(numbers, np.fromiter(named, np.int64, len(named)))] = np.arange(len(names))
+        rows = Jagged(ours[place], offsets)
+        return names, rows.filter(np.asarray(rows.values) >= 0)
 
     def generation(self) -> int:
         """Read from memory."""

@@ -15,8 +15,8 @@ _COLUMNS = "candidate, model, made_at, seeds_seen, seeds_used, generation, array
 
 def _snapshot(row: tuple[Any, ...]) -> Snapshot:
     candidate, model, made_at, seen, used, generation, data, inertia = row
-    centroids, sizes, whole = arrays.decode(data)
-    return Snapshot(candidate, model, made_at, seen, used, generation, centroids, sizes, whole, inertia)
+    centroids, sizes, whole, *more = arrays.decode(data)
+    return Snapshot(candidate, model, made_at, seen, used, generation, centroids, sizes, whole, inertia, *more)
 
 
 class SqliteSnapshots:
@@ -27,7 +27,7 @@ class SqliteSnapshots:
 
     def publish(self, snapshots: Sequence[Snapshot], fence: int | None) -> int:
         """All in one commit."""
-        rows = [(s, arrays.encode(s.centroids, s.sizes, s.global_embedding)) for s in snapshots]
+        rows = [(s, arrays.encode(*s.arrays)) for s in snapshots]
 
         def put(transaction: Transaction) -> int:
             if fence is not None:
