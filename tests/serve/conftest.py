@@ -119,7 +119,24 @@ class FakeEngine:
         self._candidate(candidate)
         part = answers.ClusterPart(3, 1.0, 0.5)
         return answers.Explanation(
-            user, candidate, "m1", 0.5, 0.2, 0.3, 0.6, {"city": 1.0}, (part,), (0,), 1.0, 0.1, 0.5, "", 3
+            user,
+            candidate,
+            "m1",
+            0.5,
+            0.2,
+            0.3,
+            0.0,
+            0.0,
+            0.6,
+            {"city": 1.0},
+            (part,),
+            (0,),
+            1.0,
+            0.1,
+            None,
+            0.5,
+            "",
+            3,
         )
 
     def estimate(self, question):

@@ -49,7 +49,7 @@ class Profiles:
         newest = [crowd.seeds.user[-SEEDS:] for crowd in crowds]
         offsets = np.cumsum([0, *map(len, newest)])
         histories = self._histories(np.concatenate(newest))
-        own = self.space.numbers([crowd.candidate for crowd in crowds]).tolist()
+        own = self.space.items.numbers([crowd.candidate for crowd in crowds]).tolist()
         return [
             profile_of(histories.take(np.arange(offsets[i], offsets[i + 1])), self._users, own=own[i])
             for i in range(len(crowds))
@@ -67,7 +67,7 @@ class Profiles:
         names, trails = self._seeds.trails(users, self._trail_length)
         if not len(trails.values):
             return before
-        numbers = self.space.numbers(names)[np.asarray(trails.values, np.int64)]
+        numbers = self.space.items.numbers(names)[np.asarray(trails.values, np.int64)]
         row = np.concatenate([before.rows(), trails.rows()])
         item = np.concatenate([np.asarray(before.values, np.int64), numbers])
         pairs = np.unique((row << 32) | (item & 0xFFFFFFFF))  # once a user
@@ -78,7 +78,7 @@ class Profiles:
 
     def _users(self, numbers: NDArray[np.integer]) -> NDArray[np.int64]:
         """Of items."""
-        return self.space.support(numbers) + self._since.clicks(numbers)
+        return self.space.items.support(numbers) + self._since.clicks(numbers)
 
 
 class _Since:
@@ -112,7 +112,7 @@ class _Since:
         total = dict(self._before)
         for name, count in current.items():
             total[name] = total.get(name, 0) + count
-        numbers = self._space.numbers(list(total))
+        numbers = self._space.items.numbers(list(total))
         order = np.argsort(numbers, kind="stable")
         self._numbers, self._counts = numbers[order], np.fromiter(total.values(), np.int64, len(total))[order]
         self._read_at = now

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +19,7 @@ from kinfolk.errors import KinfolkError
 from kinfolk.lookalike.weights import Weights
 from kinfolk.online.clicks import Seeds, user_keys
 from kinfolk.online.crowd import Crowd, make_snapshots
+from kinfolk.online.items import Items
 from kinfolk.online.latecomers import Latecomers
 from kinfolk.online.living import Living
 from kinfolk.online.ports import Snapshot, UserRecord
@@ -53,6 +53,7 @@ class Space:
     ) -> None:
         self.bundle, self.seed = bundle, seed
         self._living = Living(bundle, live_kind)
+        self.items = Items(bundle, self._living)
         self._keys, self._most = keys, most
         self._order = np.argsort(keys, kind="stable").astype(np.int32)
         self._sorted = keys[self._order]
@@ -239,54 +240,17 @@ class Space:
     def clicked(self, keys: U64) -> Jagged:
         """n rows of distinct int32 item numbers: users' histories as of training, or as they were told."""
         base = self._base_rows(keys)
-        base = np.where((base >= 0) & ~self._left[base], base, len(self._keys))  # the row after the last is empty
-        found = self._histories.take(base)
-        told = [(i, self._told[k][1]) for i, k in enumerate(keys.tolist()) if k in self._told]
-        if not told:
-            return found
-        rows = [found[i] for i in range(len(found))]
-        for i, user in told:
-            rows[i] = np.array(list(dict.fromkeys(n for h in user.histories for n in h.tolist())), np.int32)
-        return Jagged.concatenate(rows, np.int32)
+        base = np.where((base >= 0) & ~self._left[base], base, -1)
+        told = {i: self._told[k][1].histories for i, k in enumerate(keys.tolist()) if k in self._told}
+        return self.items.of(base, told)
 
     def items_of(self, key: int, trail: Sequence[str]) -> NDArray[np.int32]:
         """int32[m] distinct item numbers of one user, with the items they clicked since training."""
         before = np.asarray(self.clicked(np.array([key], np.uint64))[0], np.int32)
         if not trail:
             return before
-        new = self.numbers(trail)
+        new = self.items.numbers(trail)
         return np.concatenate([before, new[(new != 0) & ~np.isin(new, before)]])
-
-    def numbers(self, items: Sequence[str]) -> NDArray[np.int32]:
-        """int32[n] of outside item ids, as in `Inputs`; 0 for those that count as never clicked."""
-        return self._living.live().items(items)
-
-    def support(self, numbers: NDArray[np.integer]) -> NDArray[np.int64]:
-        """int64[n] users of training who clicked items; 0 for items that came later."""
-        known, users = self._support
-        if not len(known):
-            return np.zeros(len(numbers), np.int64)
-        at = np.minimum(np.searchsorted(known, numbers), len(known) - 1)
-        return np.where(known[at] == numbers, users[at], 0)
-
-    @cached_property
-    def _histories(self) -> Jagged:
-        """Of the users of training, and an empty row after them."""
-        inputs = self.bundle.inputs
-        if inputs is None:
-            return Jagged(np.zeros(0, np.int32), np.zeros(len(self._keys) + 2, np.int64))
-        found = inputs.clicked(self.bundle.schema.history)
-        offsets = np.asarray(found.offsets, np.int64)
-        return Jagged(np.asarray(found.values), np.append(offsets, offsets[-1]))
-
-    @cached_property
-    def _support(self) -> tuple[NDArray[np.int32], I64]:
-        """Numbers of the items that were clicked in training, ascending, and how many users each had."""
-        values = np.asarray(self._histories.values)
-        strange, counts = np.unique(values[values < 0], return_counts=True)
-        known = np.bincount(values[values >= 0])
-        clicked = np.flatnonzero(known)
-        return np.concatenate([strange, clicked]).astype(np.int32), np.concatenate([counts, known[clicked]])
 
     # Crowds
 
