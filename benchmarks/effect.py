@@ -18,6 +18,7 @@ from time import perf_counter
 from typing import Any
 
 from kinfolk.data.catalog import load
+from kinfolk.evaluate.output import plain
 from kinfolk.evaluate.protocol import KNOWN
 from kinfolk.reproduce import gates
 from kinfolk.reproduce.kept import Kept
@@ -62,7 +63,7 @@ def main() -> None:
     if not a.json:
         for key, value in out.items():
             print(f"{key:28} {value}")
-    print(json.dumps(out))
+    print(json.dumps(plain(out), allow_nan=False))
 
 
 if __name__ == "__main__":

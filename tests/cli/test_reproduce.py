@@ -98,3 +98,16 @@ def test_contradictions_are_refused(run, tmp_path, monkeypatch, untouched, optio
 def test_the_first_page_needs_a_page_and_something_to_show(run, tmp_path):
     run("reproduce", "front", "--out", tmp_path).refused("front without --write")
     run("reproduce", "front", "--out", tmp_path, "--write", tmp_path / "r.md").refused("no gates-DATASET.json")
+    run("reproduce", "front", "--out", tmp_path, "--quick").refused("--quick does nothing with front")
+
+
+def test_the_first_page_is_written_from_the_files_in_out(run, tmp_path, monkeypatch):
+    from kinfolk.reproduce import front
+
+    wrote = []
+    monkeypatch.setattr(front, "read", lambda out: [])
+    monkeypatch.setattr(front, "write", lambda found, page, date: wrote.append((page, date)))
+    page = tmp_path / "docs" / "r.md"
+    ended = run("reproduce", "front", "--out", tmp_path, "--write", page, "--date", "2026-11-23")
+    assert ended.code == 0, ended
+    assert wrote == [(page, "2026-11-23")]

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 from scipy import stats
 
-from kinfolk.reproduce.spread import cells, compared, matrices, over_both, over_seeds, shown
+from kinfolk.reproduce.spread import cells, compared, matrices, over_both, over_seeds, percent, shown
 
 
 def test_both_seeds_and_units_are_drawn():
@@ -89,3 +89,9 @@ def test_several_rows_of_a_unit_are_averaged():
 )
 def test_numbers_as_text(given, want):
     assert shown(*given) == want
+
+
+def test_relative_differences_are_told_in_per_cent():
+    assert percent(0.0017, -0.0021, 0.0054) == "+0.17 [-0.21, +0.54]"
+    assert percent(-0.5, float("nan"), float("nan")) == "-50.00"
+    assert percent(float("nan"), 0.1, 0.2) == "–"

@@ -37,6 +37,21 @@ def test_a_logarithmic_axis_has_the_ticks_it_is_given():
     assert "10" not in texts(svg)
 
 
+def test_panels_in_rows_with_one_line_highlighted():
+    lines = {name: ((10, 30), [value(0.6)] * 2) for name in "abcdefgh"}
+    figure = curves({f"panel {i}": lines for i in range(4)}, "n", rows=2, zero=True, highlight="a")
+    assert sum(trace.get("fill") == "toself" for trace in figure["data"]) == 4, "one band a panel"
+    looks = {(t["line"]["color"], t["line"]["dash"]) for t in figure["data"] if "name" in t}
+    assert len(looks) == len(lines), "no two lines look the same"
+    svg = draw(figure)
+    assert texts(svg) >= {f"panel {i}" for i in range(4)}
+    tall, flat = (
+        float(ET.fromstring(draw(curves(p, "n", rows=r))).get("height")[:-2])
+        for p, r in (({"a": lines, "b": lines}, 2), ({"a": lines, "b": lines}, 1))
+    )
+    assert tall > 1.5 * flat
+
+
 def test_points_with_intervals_even_where_they_are_unknown():
     svg = draw(
         points({"AUC": {"ralm": value(0.6), "lr": Interval(0.5, np.nan, np.nan, 1)}, "prec": {"ralm": value(0.1)}})

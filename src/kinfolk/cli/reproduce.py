@@ -77,6 +77,12 @@ def reproduce(
     from kinfolk.reproduce.page import check_page, write_outcome, write_section
 
     if experiment == "front":
+        for option, given in (
+            ("--data", data), ("--cache", cache), ("--regime", regime), ("--seeds", seeds), ("--quick", quick),
+            ("--resume", resume), ("--overwrite", overwrite), ("--paper-cleaning", paper_cleaning),
+        ):  # fmt: skip
+            if given:
+                raise OptionError(f"{option} does nothing with front", f"leave out {option}: it reads what gates wrote")
         _front(out, write, _day(date) or calendar.today().isoformat())
         return
     run = load(experiment)

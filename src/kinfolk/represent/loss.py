@@ -90,11 +90,16 @@ def sampled_softmax(x: Tensor, table: Tensor, contrast: Contrast, first_row: int
         rows = torch.cat([positive[:, None], negative], dim=1)
         logits = dot_rows(table, x, rows + first_row if first_row else rows)
         right, wrong = logits[:, 0], logits[:, 1:]
+        if contrast.negative_log is not None:
+            wrong = wrong - contrast.negative_log
+        wrong = wrong.masked_fill(hit, -torch.inf)
     else:
         right = dot_rows(table, x, positive[:, None] + first_row).squeeze(1)
         ones = torch.arange(len(negative) + 1, device=x.device)
         wrong = x @ mean_rows(table, negative + first_row, ones).T
-    if contrast.positive_log is not None and contrast.negative_log is not None:
-        right, wrong = right - contrast.positive_log, wrong - contrast.negative_log
-    wrong = wrong.masked_fill(hit, -torch.inf)
+        if contrast.negative_log is not None:
+            wrong -= contrast.negative_log  # in place, here and below: B x S numbers are the bulk of a step
+        wrong.masked_fill_(hit, -torch.inf)
+    if contrast.positive_log is not None:
+        right = right - contrast.positive_log
     return torch.logsumexp(torch.cat([right[:, None], wrong], dim=1), dim=1) - right

@@ -15,7 +15,13 @@ _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 
 def curves(
-    panels: Mapping[str, Mapping[str, Line]], x: str, ticks: Sequence[float] = (), *, rows: int = 1, zero: bool = False
+    panels: Mapping[str, Mapping[str, Line]],
+    x: str,
+    ticks: Sequence[float] = (),
+    *,
+    rows: int = 1,
+    zero: bool = False,
+    highlight: str | None = None,
 ) -> Figure:
     """Lines with bands, a panel for each quantity: title of the y axis -> name -> (x, means with intervals).
 
@@ -25,6 +31,7 @@ def curves(
         ticks: where they are given the axis is logarithmic and has these.
         rows: of panels, all of the same length.
         zero: a line at y = 0.
+        highlight: the one line that has a band and is drawn thick; None: all have bands.
     """
     data: list[Figure] = []
     layout: Figure = {"height": 380, "showlegend": True, "rows": rows}
@@ -36,12 +43,13 @@ def curves(
         for i, (name, (at, values)) in enumerate(lines.items()):
             colour, where = f"var(--c{i % 6 + 1})", {"xaxis": f"x{end}", "yaxis": f"y{end}"}
             known = [(float(a), v) for a, v in zip(at, values, strict=True) if not np.isnan(v.low)]
-            if len(known) > 1:
+            if len(known) > 1 and highlight in (None, name):
                 xs = [a for a, _ in known]
                 ys = [v.high for _, v in known] + [v.low for _, v in reversed(known)]
                 band: Figure = {"type": "scatter", "mode": "lines", "x": xs + xs[::-1], "y": ys, "fill": "toself"}
                 data.append({**band, **where, "fillcolor": f"{colour}/0.15", "line": {"width": 0}})
-            drawn = {"color": colour, "width": 2.6, "dash": _DASHES[i % len(_DASHES)]}
+            width = 2.6 if highlight is None else 4.2 if highlight == name else 1.8
+            drawn = {"color": colour, "width": width, "dash": _DASHES[(i + i // 6) % len(_DASHES)]}
             mode = "lines+markers" if len(at) <= 12 else "lines"
             line: Figure = {"type": "scatter", "mode": mode, "name": name, "line": drawn}
             data.append({**line, **where, "x": [float(a) for a in at], "y": [v.mean for v in values]})

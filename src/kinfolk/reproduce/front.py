@@ -67,12 +67,12 @@ def read(folder: Path, datasets: Sequence[str] = DATASETS) -> list[Found]:
 
 
 def draw(found: Sequence[Found]) -> str:
-    """SVG: a column a data set, eAUC above AUC; ours and the opponents that are best anywhere."""
+    """SVG: a column a data set, eAUC above AUC; ours with its band, and the opponents that are best anywhere."""
     order = list(dict.fromkeys(name for f in found for name in f.alternatives))
     each = [list(panels(f.curves, order, f", {f.dataset}").items()) for f in found]
     grid = dict([both[0] for both in each] + [both[1] for both in each])
     ticks = sorted({n for f in found for n in f.curves["n"]})
-    return svg.draw(figures.curves(grid, "n seeds", ticks=ticks, rows=2))
+    return svg.draw(figures.curves(grid, "n seeds", ticks=ticks, rows=2, highlight=OURS))
 
 
 def write(found: Sequence[Found], page: Path, *, date: str) -> None:
@@ -107,8 +107,8 @@ def markdown(found: Sequence[Found], plot: str, *, date: str, why: Mapping[str, 
         lines += [f"* **{point}**: {said}.", *why.get(point, ())]
     if not failed:
         lines += [f"Every gate is passed on {', '.join(f.dataset for f in found)}."]
-    lines += ["", "Means over training seeds and the candidates common to all n, warm users, 95 % intervals."]
-    lines += [f"{f.dataset}: {f.made}; training seeds {f.settings['training seeds']}{_quick(f)}." for f in found]
+    lines += ["", "Means over training seeds and the candidates common to all n, warm users, 95 % intervals.", ""]
+    lines += [f"* {f.dataset}: {f.made}; training seeds {f.settings['training seeds']}{_quick(f)}." for f in found]
     return "\n".join(lines) + "\n"
 
 

@@ -82,6 +82,7 @@ def run(
         "over the seeds",
     }
     feed = [] if days.is_empty() else [_feed_cells(days)]
+    picture = figures.curves(panels(curves, order), "n seeds", ticks=sizes(out), highlight=OURS)
     failed = [g for g in gates if not g.passed]
     said = [f"{len(gates) - len(failed)} of {len(gates)} gates are passed."]
     said += [f"Not passed: {g.gate} ({g.said})." for g in failed]
@@ -98,7 +99,7 @@ def run(
             "curves": curves,
             "alternatives": pl.DataFrame({"method": order}),
         },
-        {"": svg.draw(figures.curves(panels(curves, order), "n seeds", ticks=sizes(out)), f"{OURS} on {dataset}")},
+        {"": svg.draw(picture, f"{OURS} on {dataset}")},
         rows,
     )
 

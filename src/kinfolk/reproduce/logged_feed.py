@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -27,7 +28,7 @@ from kinfolk.evaluate.scoring import checked_scores
 from kinfolk.evaluate.since import born, history_degree, met_before
 from kinfolk.evaluate.snapshot import FeedWorld, Snapshot, first_clicks, moments, snapshot
 from kinfolk.evaluate.summary import Cells
-from kinfolk.reproduce.spread import shown
+from kinfolk.reproduce.spread import percent, shown
 
 LAMS = (0.5, 1.0, 2.0)
 SHARES = (0.5, 0.1)
@@ -119,7 +120,7 @@ def cells(found: pl.DataFrame) -> Cells:
     rows = []
     for r in found.iter_rows(named=True):
         three = [shown(r[m], r[f"{m}_low"], r[f"{m}_high"]) for m in ("ips", "snips")]
-        gain = shown(*(100 * r[f"gain{end}"] for end in ("", "_low", "_high")), signed=True)
+        gain = _gain(r)
         weights = (f"{r['mean_weight']:.3f}", f"{r['effective']:,.0f}", f"{r['largest']:.1f}", f"{r['clipped']:.2%}")
         rows.append((r["propensity"], r["policy"], *three, gain, *weights))
     columns = (
@@ -138,13 +139,17 @@ def findings(found: pl.DataFrame, theta: float) -> list[str]:
     ]
     for policy in found["policy"].unique(maintain_order=True):
         both = found.filter(pl.col("policy") == policy).to_dicts()
-        gains = [shown(*(100 * r[f"gain{end}"] for end in ("", "_low", "_high")), signed=True) for r in both]
+        gains = [_gain(r) for r in both]
         above = [r["gain_low"] > 0 for r in both]
         below = [r["gain_high"] < 0 for r in both]
         sure = "above under both" if all(above) else "below under both" if all(below) else "not told apart under both"
         listed = ", ".join(f"{g} % ({r['propensity']})" for g, r in zip(gains, both, strict=True))
         said.append(f"{policy}: {listed}; {sure}.")
     return said
+
+
+def _gain(row: dict[str, Any]) -> str:
+    return percent(*(row[f"gain{end}"] for end in ("", "_low", "_high")))
 
 
 def _policies(score: Float, propensity: Float) -> Iterator[tuple[str, Float]]:

@@ -144,3 +144,11 @@ def shown(mean: float | None, low: float | None = None, high: float | None = Non
 def told(i: Interval, *, signed: bool = True) -> str:
     """An interval in a sentence."""
     return shown(i.mean, i.low, i.high, signed=signed)
+
+
+def percent(share: float, low: float, high: float) -> str:
+    """A relative difference in per cent: 0.0017 is "+0.17"; as `shown`."""
+    if np.isnan(share):
+        return "–"
+    limits = "" if np.isnan(low) else f" [{100 * low:+.2f}, {100 * high:+.2f}]"
+    return f"{100 * share:+.2f}{limits}"

@@ -26,7 +26,7 @@ from kinfolk.reproduce.described import of_data, of_seeds
 from kinfolk.reproduce.kept import Kept, fingerprint
 from kinfolk.reproduce.outcome import OnStep, Outcome
 from kinfolk.reproduce.quick import small
-from kinfolk.reproduce.spread import shown
+from kinfolk.reproduce.spread import percent
 from kinfolk.simulate.ab import LOOKALIKE, NONE, TRUTH, Plan, summary
 from kinfolk.simulate.ab import run as play_worlds
 from kinfolk.simulate.fit import fit
@@ -208,5 +208,4 @@ def _interval(row: dict[str, Any], name: str) -> Interval:
 
 
 def _percent(row: dict[str, Any], name: str) -> str:
-    i = _interval(row, name)
-    return shown(i.mean, i.low, i.high, signed=True)
+    return percent(*(row[f"{name}{end}"] for end in ("", "_low", "_high")))
