@@ -18,7 +18,9 @@ I32 = NDArray[np.int32]
 F64 = NDArray[np.float64]
 U64 = NDArray[np.uint64]
 
-START_POINTS = 1024  # for each cluster: the start looks at no more of them, spread evenly over the set
+START_POINTS = 256  # for each cluster: the start looks at no more of them, spread evenly over the set
+FIRST_POINTS = 2048  # for each cluster: a large set is clustered on so many first; their means stray by 1/2048 variance
+LARGE = 2  # such samples that a set must hold for this to pay
 LARGEST = np.float32(1e15)  # beyond it a squared distance may leave float32
 
 
@@ -67,6 +69,21 @@ def sample(rows: I64, limit: int, state: U64) -> I64:
     for i in range(limit):
         lo, hi = i * n // limit, (i + 1) * n // limit
         out[i] = rows[lo + np.int64(uniform(state) * (hi - lo))]
+    return out
+
+
+@numba.njit(nogil=True, cache=True)
+def first_sample(n: int, k: int, limit: int) -> int:
+    """How many of n points to cluster before all are assigned: n, or fewer of a large set or beyond `limit`."""
+    return min(n, limit, FIRST_POINTS * k if n > LARGE * FIRST_POINTS * k else n)
+
+
+@numba.njit(nogil=True, cache=True)
+def gather(vectors: F32, rows: I64) -> F32:
+    """float32[n, d], a copy of the rows: read many times, they had better lie together."""
+    out = np.empty((len(rows), vectors.shape[1]), np.float32)
+    for i in range(len(rows)):
+        out[i] = vectors[rows[i]]
     return out
 
 
