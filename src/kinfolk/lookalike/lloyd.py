@@ -11,7 +11,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from kinfolk.lookalike.dots import F32, FAST, dots, squared_distance, squared_distances
+from kinfolk.lookalike.dots import F32, FAST, pair_dots, squared_distance, squared_distances
 
 I64 = NDArray[np.int64]
 I32 = NDArray[np.int32]
@@ -165,24 +165,28 @@ def assign(vectors: F32, rows: I64, centroids: F32, assignment: I32, distance: F
             shifted[j, t] = centroids[j, t] - middle[t]
             b += np.float64(shifted[j, t]) * (0.5 * shifted[j, t] + middle[t])
         offset[j] = b
-    products = np.empty(k, np.float32)
+    n = len(rows)
+    products = np.empty((2, k), np.float32)
     total = 0.0
-    for i in range(len(rows)):
-        x = vectors[rows[i]]
-        dots(x, shifted, k, products)
-        best = 0
-        most = products[0] - offset[0]
-        for j in range(1, k):
-            value = products[j] - offset[j]
-            if value > most:
-                most = value
-                best = j
-        assignment[i] = best
-        distance[i] = squared_distance(x, centroids[best])
-        total += distance[i]
-        counts[best] += 1
-        for t in range(d):
-            sums[best, t] += x[t]
+    for first in range(0, n, 2):
+        last = min(first + 1, n - 1)
+        pair_dots(vectors[rows[first]], vectors[rows[last]], shifted, k, products[0], products[1])
+        for i in range(first, last + 1):
+            mine = products[i - first]
+            best = 0
+            most = mine[0] - offset[0]
+            for j in range(1, k):
+                value = mine[j] - offset[j]
+                if value > most:
+                    most = value
+                    best = j
+            x = vectors[rows[i]]
+            assignment[i] = best
+            distance[i] = squared_distance(x, centroids[best])
+            total += distance[i]
+            counts[best] += 1
+            for t in range(d):
+                sums[best, t] += x[t]
     return total
 
 
