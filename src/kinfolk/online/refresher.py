@@ -179,7 +179,7 @@ class Refresher:
         waiting = self._barren if users_version != self._users_version else {}
         dirty = waiting | stores.seeds.dirty()
         published, whole = 0, True
-        for part in self._slices(space, sorted(dirty.items(), key=lambda item: item[1])):
+        for part in self._slices(space, sorted(dirty.items(), key=lambda item: item[1]), anew=bool(gone)):
             published += self._publish(space, part)
             if self._space() is not space or self._halted.is_set():
                 whole = False  # the rest stays dirty
@@ -194,8 +194,8 @@ class Refresher:
         self._counted["dirty"] = len(dirty)
         return published
 
-    def _slices(self, space: Space, dirty: Sequence[tuple[str, int]]) -> Iterator[list[Crowd]]:
-        """Live candidates with their seeds, those that have waited longest first."""
+    def _slices(self, space: Space, dirty: Sequence[tuple[str, int]], *, anew: bool) -> Iterator[list[Crowd]]:
+        """Live candidates with their seeds, those that have waited longest first; anew: seeds were taken away."""
         stores = self._backend
         crowds: list[Crowd] = []
         points = 0
@@ -210,7 +210,8 @@ class Refresher:
                     drop_retired(stores, name)  # clicks that were on their way when it was
                     self._barren.pop(name, None)
                     continue
-                crowds.append(Crowd(name, stores.seeds.recent(name, self._settings.max_seeds), generation, warm))
+                seeds = stores.seeds.recent(name, self._settings.max_seeds)
+                crowds.append(Crowd(name, seeds, generation, warm, anew))
                 points += len(crowds[-1].seeds)
                 if len(crowds) >= _SLICE or points >= _POINTS:
                     yield crowds
