@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import polars as pl
-from harness import arguments, cores, peak_mb, read_bandwidth, report, rounded, table
 
+from harness import arguments, cores, peak_mb, read_bandwidth, report, rounded, table
 from kinfolk.data.encode import encode
 from kinfolk.data.tables import read_tables
 from kinfolk.represent import UserFeatures

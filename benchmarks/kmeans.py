@@ -18,10 +18,10 @@ from collections.abc import Callable
 import faiss
 import numpy as np
 from fastkmeans import FastKMeans
-from harness import arguments, cores, gemm_rate, read_bandwidth, report, rounded, table
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 
+from harness import arguments, cores, gemm_rate, read_bandwidth, report, rounded, table
 from kinfolk.lookalike.clusters import kmeans
 
 N, WIDTH, K, STEPS, TOPICS = 1_000_000, 128, 20, 10, 200
@@ -65,8 +65,11 @@ def mean_distance(x: Points, centroids: Points) -> float:
     index = faiss.IndexFlatL2(WIDTH)
     index.add(centroids)
     nearest = index.search(x, 1)[1].ravel()
-    gaps = (((part := x[i : i + 65_536]) - centroids[nearest[i : i + 65_536]]) for i in range(0, len(x), 65_536))
-    return sum(float(np.einsum("ij,ij->", gap, gap, dtype=np.float64)) for gap in gaps) / len(x)
+    total = 0.0
+    for first in range(0, len(x), 65_536):
+        gap = x[first : first + 65_536] - centroids[nearest[first : first + 65_536]]
+        total += float(np.einsum("ij,ij->", gap, gap, dtype=np.float64))
+    return total / len(x)
 
 
 def main() -> None:

@@ -14,10 +14,10 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-from harness import arguments, cores, gemm_rate, peak_mb, read_bandwidth, report, rounded, table
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 
+from harness import arguments, cores, gemm_rate, peak_mb, read_bandwidth, report, rounded, table
 from kinfolk.lookalike.clusters_many import Clusterings, kmeans_many
 
 CANDIDATES, SEEDS, USERS, WIDTH, K, STEPS, TOPICS, EVERY = 43_500, 8_900_000, 1_000_000, 128, 20, 10, 200, 100

@@ -7,8 +7,8 @@ crowds clustered anew, from k-means++ and over all their seeds. The inertia of b
 candidate says what a round that starts from the last centroids gives away.
 
 Growth is measured at a quarter, half and all of the stored seeds, and of the new clicks; the exponents are slopes in
-log-log. The seeds are put into the store's blocks as they lie there after a fold: 50 million clicks one by one would take
-longer than everything else. With --quick all counts are a tenth.
+log-log. The seeds are put into the store's blocks as they lie there after a fold: 50 million clicks one by one would
+take longer than everything else. With --quick all counts are a tenth.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import time
 from dataclasses import dataclass, replace
 
 import numpy as np
-from harness import arguments, cores, peak_mb, read_bandwidth, report, rounded, table
 from numpy.typing import NDArray
 
+from harness import arguments, cores, peak_mb, read_bandwidth, report, rounded, table
 from kinfolk.bundle import Bundle, Provenance
 from kinfolk.lookalike import lloyd
 from kinfolk.lookalike.config import LookalikeConfig
@@ -143,8 +143,8 @@ def main() -> None:
     whole = Sizes(CANDIDATES // part, SEEDS // part, CLICKS // part, USERS // part)
     rng = np.random.default_rng(SEED)
     space = make_space(whole.users, rng)
-    space.snapshots([Crowd("c", filled(space, replace(whole, seeds=1000, candidates=1), rng).seeds.recent("c0", 99), 1)],
-                    made_at=NOW)  # compiles  # fmt: skip
+    few = filled(space, replace(whole, seeds=1000, candidates=1), rng).seeds.recent("c0", 1000)
+    space.snapshots([Crowd("c", few, 1)], made_at=NOW)  # compiles
     rows: list[tuple[float, float, float]] = []
     now = NOW
     for share in SHARES:

@@ -1,9 +1,10 @@
 """Seeds -> the crowd of a candidate, ready to be scored: `make_snapshots`.
 
 A few new seeds are taken into the clusters that are there (`renew`). Else k-means starts from the last centroids while
-the crowd is of about the same size. Of a very large crowd a sample is clustered. On n points drawn at random k-means gets a mean distance that is lower than what any clustering of all can
-reach, and what its centroids give on points that they have not seen is what they would give on all; so if the two are
-within 1 % of each other, the sample costs at most that much, and no pass over the whole crowd is needed to know it.
+the crowd is of about the same size. Of a very large crowd a sample is clustered. On n points drawn at random k-means
+gets a mean distance that is lower than what any clustering of all can reach, and what its centroids give on points that
+they have not seen is what they would give on all; so if the two are within 1 % of each other, the sample costs at most
+that much, and no pass over the whole crowd is needed to know it.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ LEAST = 1000
 """A smaller crowd is clustered anew each time: that costs next to nothing."""
 
 _OFTEN = 4.0  # clustered anew about so many times while as many seeds come as there are
-_GIVEN_AWAY = 0.01  # clustered anew about once while new seeds, lying farther off, raise the mean distance by this share
+_GIVEN_AWAY = 0.01  # clustered anew about once while new seeds that lie farther off raise the mean distance so
 
 
 def newest(seeds: Seeds, last: Snapshot, draw: float) -> int:
