@@ -4,9 +4,9 @@ Each row doubles one size twice or more and keeps the others; the exponent is th
 logarithms (1: twice the size costs twice as much), and `off` the largest factor by which a point lies beside the line.
 Sizes are the medians of turns in which all points of a row are taken one after the other, on one thread.
 
-score: the best 100 of N candidates of one user, k clusters of width h. cluster: crowds of so many seeds from nothing, ten
-steps at most. bytes: of the index, and of the vectors clustered (a user of the bundle costs the same). What a round of
-the refresher costs against new clicks and stored seeds is measured by refresh.py.
+score: the best 100 of N candidates of one user, k clusters of width h. cluster: crowds of so many seeds from nothing,
+ten steps at most. bytes: of the index, and of the vectors clustered (a user of the bundle costs the same). What a
+round of the refresher costs against new clicks and stored seeds is measured by refresh.py.
 """
 
 from __future__ import annotations

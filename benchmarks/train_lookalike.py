@@ -6,8 +6,8 @@ clustered anew, ten of Lloyd's steps at most. The peer is what one writes first:
 of the batch, sums as wide as the embedding, and k-means candidate by candidate, in torch as well.
 
 An epoch's seconds: those of a step, ours and the peer's in turn, times the number of steps, and those of clustering
-(the peer's on every hundredth candidate, times a hundred). `identical`: on one batch, from the same weights and the same
-members, both give the same loss and the same gradients to float32's rounding. `limit_s`: the products of T and its
+(the peer's on every hundredth candidate, times a hundred). `identical`: on one batch, from the same weights and the
+same members, both give the same loss and the same gradients to float32's rounding. `limit_s`: the products of T and its
 gradients over the seeds and users that a step reads, at the machine's GEMM rate.
 """
 
