@@ -10,7 +10,7 @@ no floor: the rows say what each part takes. With --quick the counts are a tenth
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -38,6 +38,7 @@ SCHEMA = Schema(user=(Categorical("city"), Categorical("age")), history=(History
 class Ledger:
     """Seconds of each part, memory held after it and the most held until then, in MB."""
 
+    tell: Callable[..., None]
     rows: list[tuple[str, float, int, int]] = field(default_factory=list)
 
     @contextmanager
@@ -45,6 +46,7 @@ class Ledger:
         began = time.perf_counter()
         yield
         self.rows.append((name, time.perf_counter() - began, held_mb(), peak_mb()))
+        self.tell(f"{name}: {self.rows[-1][1]:.1f} s", flush=True)
 
 
 def held_mb() -> int:
@@ -82,9 +84,9 @@ def crowds_of(view: View) -> tuple[np.ndarray, np.ndarray]:
 def main() -> None:
     args = arguments(__doc__ or "", threads=True)
     torch.set_num_threads(args.threads)
-    tell = (lambda *_: None) if args.json else print
+    tell = (lambda *_, **__: None) if args.json else print
     part = 10 if args.quick else 1
-    ledger, paper = Ledger(), preset("paper")
+    ledger, paper = Ledger(tell), preset("paper")
     with ledger.part("synthetic log"):
         log = make_log(USERS // part, ITEMS // part, CLICKS // part)
         view = log.view(np.inf)
@@ -113,7 +115,7 @@ def main() -> None:
         made = weights.snapshots(lookalike, seeds, offsets, seed=SEED)
     total = sum(seconds for _, seconds, _, _ in ledger.rows)
     tell(table(("", "s", "MB held", "MB at most"), [(n, f"{s:.1f}", held, most) for n, s, held, most in ledger.rows]))
-    tell(f"{total:.0f} s, goal {1800 / part:.0f}; {peak_mb()} MB, goal {16_384 // part if part == 1 else 'none'}")
+    tell(f"{total:.0f} s, goal {1800 / part:.0f}; {peak_mb()} MB, goal 16,384 for all of it")
     report(
         "wechat_scale",
         sizes={
