@@ -42,14 +42,15 @@ _POINTS = 1 << 15  # seeds clustered in one go, but for the last crowd's
 class Crowd:
     """What a snapshot is made from; fields as there.
 
-    warm: the last snapshot of the candidate, to start from. anew: cluster all seeds again, for some were taken away.
+    warm: the last snapshot of the candidate, to start from. grown: no seed was taken away since; so the new ones, if
+    they are few, may be taken into it, and nobody who is to be forgotten stays in a centroid.
     """
 
     candidate: str
     seeds: Seeds
     generation: int
     warm: Snapshot | None = None
-    anew: bool = False
+    grown: bool = False
 
 
 def make_snapshots(
@@ -93,7 +94,7 @@ def make_snapshots(
 def _renewed(space: Space, crowd: Crowd, made_at: int) -> Snapshot | None:
     """The last snapshot with the seeds that have come since; None where the crowd is to be clustered anew."""
     last = _warm(space, crowd)
-    if last is None or crowd.anew or space.weights.config.pooling == "average":
+    if last is None or not crowd.grown or space.weights.config.pooling == "average":
         return None
     draw = np.random.default_rng([space.seed % 2**63, _key(crowd), crowd.generation]).random()
     m = newest(crowd.seeds, last, draw)
