@@ -110,3 +110,13 @@ def test_the_tanh_of_the_paper_bounds_every_local_weight():
 def test_unknown_choice_names_the_choices():
     with pytest.raises(OptionError, match="attention, average"):
         LookalikeConfig(pooling="mean")
+
+
+@pytest.mark.parametrize("options", [{}, {"size_aware": True}, {"pooling": "average"}, {"similarity": "dot"}])
+def test_a_user_against_its_own_crowd_scores_as_among_all(options):
+    model, clusters, sizes, users = world(5, 4, 5, 1, **options)
+    clusters.requires_grad_()
+    every, own = model.score(clusters, sizes, users).diagonal(), model.score_pairs(clusters, sizes, users)
+    torch.testing.assert_close(own, every, atol=1e-5, rtol=1e-5)
+    theirs, mine = (torch.autograd.grad(s.sum(), clusters)[0] for s in (every, own))
+    torch.testing.assert_close(mine, theirs, atol=1e-5, rtol=1e-4)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinfolk.data.jagged import Jagged, slices
+from kinfolk.data.order import first_of_pairs, stable_order
 from kinfolk.schema import Schema
 
 MISSING = 0
@@ -136,9 +137,7 @@ class Log:
     @cached_property
     def pairs(self) -> Pairs:
         """First event of every (user, item) pair over the whole log."""
-        key = self.events.user.astype(np.int64) * self.n_items + self.events.item
-        _, first = np.unique(key, return_index=True)  # events are sorted by time: the first index is the earliest
-        first.sort()
+        first = first_of_pairs(self.events.user, self.events.item)  # events are sorted by time
         return Pairs(self.events.user[first], self.events.item[first], np.asarray(self.events.time[first]))
 
     @cached_property
@@ -171,7 +170,7 @@ class UserIndex:
         cls, user: NDArray[np.int32], time: NDArray[np.float64], n_users: int, payload: NDArray[np.generic]
     ) -> UserIndex:
         """user, time, payload: [n], sorted by time."""
-        order = np.argsort(user, kind="stable")
+        order = stable_order(user)
         offsets = np.zeros(n_users + 1, np.int64)
         np.cumsum(np.bincount(user, minlength=n_users), out=offsets[1:])
         return cls(offsets, np.asarray(time)[order], payload[order])

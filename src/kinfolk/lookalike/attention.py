@@ -48,6 +48,11 @@ class LocalAttention(nn.Module):
         keys = clusters @ self.weight
         return self.temperature * torch.tanh(torch.einsum("ckh,bh->cbk", keys, users))
 
+    def own_logits(self, clusters: Float[Tensor, "b k h"], users: Float[Tensor, "b 1 h"]) -> Float[Tensor, "b k"]:
+        """Attention logits of each crowd's clusters for the user beside it: W_l E_u first, one vector a user."""
+        queries = users @ self.weight.T
+        return self.temperature * torch.tanh((clusters @ queries.transpose(1, 2)).squeeze(-1))
+
 
 class GlobalAttention(nn.Module):
     """Eq. 10 as the self-attention of Lin et al. 2017: `g_j = w_c . tanh(W_g E_s[j])`, weights = softmax(g)."""

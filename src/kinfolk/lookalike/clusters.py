@@ -1,7 +1,8 @@
 """k-means of one big set: seeds of one candidate, up to millions of points (many small sets: `clusters_many`).
 
-k-means++ start, Lloyd's steps in float32 with float64 sums. Points are cut into a fixed number of lanes whose sums are
-added in order: the result is the same bits for the same seed whatever the number of threads.
+k-means++ start, Lloyd's steps in float32 with float64 sums. A large set is clustered on a sample first: from centroids
+that have converged there, one or two steps over all points remain. Points are cut into a fixed number of lanes whose
+sums are added in order: the result is the same bits for the same seed whatever the number of threads.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from kinfolk.lookalike.threads import ranges, spread
 
 LANES = 32  # also the most threads one set can use
 _LANE_ROWS = 2048  # smaller lanes cost more in bookkeeping than they give
+_SETTLED = 0.01  # a last step that lowers the inertia by at most this share leaves it known to float32's precision
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def kmeans(
         x: float32[n, d] points.
         k: number of clusters.
         seed: same points and seed, same result to the bit.
-        iterations: the most Lloyd steps.
+        iterations: the most Lloyd steps, on the sample that a large set begins with and again on all points.
         tolerance: stop when a step lowers the inertia by less than this share of it.
         start: float32[k, d] centroids to start from (those of the last run); rows of zeros are filled by k-means++.
         sample_limit: take the steps on at most so many points, spread evenly over x, then assign all of them once.
@@ -74,28 +76,27 @@ def kmeans(
         raise OptionError(f"points have shape {points.shape}, expected [n, d]", "give one vector a row")
     n, d = points.shape
     rows = np.arange(n)
-    check_points(lloyd.bad_row(points, rows))
+    check_points(_bad_row(points, rows, threads))
     centroids = np.zeros((k, d), np.float32) if start is None else np.array(start, np.float32, order="C")
     check_start(centroids, (k, d))
     if n <= k:
         return _own(points, k)
     state = lloyd.generator(bits_of(seed), 0)
-    made = lloyd.start(points, rows, centroids, state)
-    if sample_limit is not None and n > sample_limit:
-        _steps(points, lloyd.sample(rows, sample_limit, state), centroids[:made], iterations, tolerance, threads)
-        iterations = 1
-    assignment, sizes = _steps(points, rows, centroids[:made], iterations, tolerance, threads)
+    first = lloyd.first_sample(n, k, n if sample_limit is None else sample_limit)
+    if first < n:
+        part = points[lloyd.sample(rows, first, state)]
+        made = lloyd.start(part, rows[:first], centroids, state)
+        _steps(part, rows[:first], centroids[:made], iterations, tolerance, threads)
+    else:
+        made = lloyd.start(points, rows, centroids, state)
+    last = 1 if sample_limit is not None and sample_limit < n else iterations
+    assignment, sizes, inertia = _steps(points, rows, centroids[:made], last, tolerance, threads)
     counts = np.zeros(k, np.int64)
     counts[:made] = sizes
     used = lloyd.compact(centroids, counts, assignment)
-    inertia = sum(
-        spread(
-            lambda lane: lloyd.inertia_of(points, rows[slice(*lane)], centroids, assignment[slice(*lane)]),
-            _lanes(n),
-            threads,
-        )
-    )
-    return Clustering(centroids, counts, assignment, float(inertia), np.arange(k) < used)
+    if inertia is None:
+        inertia = _inertia(points, rows, centroids, assignment, threads)
+    return Clustering(centroids, counts, assignment, inertia, np.arange(k) < used)
 
 
 def _steps(
@@ -105,12 +106,18 @@ def _steps(
     iterations: int,
     tolerance: float,
     threads: int | None,
-) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Lloyd's steps, changing `centroids` in place; returns assignment int32[n] and sizes int64[k] of the last one."""
+) -> tuple[NDArray[np.int32], NDArray[np.int64], float | None]:
+    """Lloyd's steps, changing `centroids` in place.
+
+    Returns:
+        assignment int32[n] and sizes int64[k] of the last step, and the inertia after it where the step says: moving
+        a centroid to the mean of its points lowers the sum of their squared distances by size · |move|².
+    """
     n, (k, d) = len(rows), centroids.shape
     assignment, distance = np.empty(n, np.int32), np.empty(n, np.float32)
     lanes = _lanes(n)
     before = -1.0  # none yet
+    settled: float | None = None
     for _ in range(iterations):
         sums, counts = np.zeros((len(lanes), k, d)), np.zeros((len(lanes), k), np.int64)
 
@@ -123,11 +130,38 @@ def _steps(
         inertia = sum(spread(step, range(len(lanes)), threads))
         total, sizes = sums.sum(axis=0), counts.sum(axis=0)
         refilled = lloyd.refill(points, rows, assignment, distance, total, sizes)
+        old = centroids.astype(np.float64)
         lloyd.move(centroids, total, sizes)
+        gain = float(sizes @ ((centroids - old) ** 2).sum(axis=1))
+        settled = inertia - gain if not refilled and gain <= _SETTLED * inertia else None
         if not refilled and before >= 0 and before - inertia <= tolerance * before:
             break
         before = inertia
-    return assignment, sizes
+    return assignment, sizes, settled
+
+
+def _inertia(
+    points: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    centroids: NDArray[np.float32],
+    assignment: NDArray[np.int32],
+    threads: int | None,
+) -> float:
+    def part(lane: tuple[int, int]) -> float:
+        mine = slice(*lane)
+        return float(lloyd.inertia_of(points, rows[mine], centroids, assignment[mine]))
+
+    return sum(spread(part, _lanes(len(rows)), threads))
+
+
+def _bad_row(points: NDArray[np.float32], rows: NDArray[np.int64], threads: int | None) -> int:
+    """As `lloyd.bad_row`."""
+
+    def part(lane: tuple[int, int]) -> int:
+        found = int(lloyd.bad_row(points, rows[slice(*lane)]))
+        return found if found < 0 else lane[0] + found
+
+    return next((bad for bad in spread(part, _lanes(len(rows)), threads) if bad >= 0), -1)
 
 
 def _lanes(n: int) -> list[tuple[int, int]]:

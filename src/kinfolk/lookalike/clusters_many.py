@@ -153,14 +153,17 @@ def _cluster(
                 assignment[lo + i] = i
             continue
         state = lloyd.generator(seed, keys[c])
-        made = lloyd.start(vectors, own, centroids[c], state)
-        steps = iterations
-        if n > sample_limit:
-            part = lloyd.sample(own, sample_limit, state)
-            scratch = np.empty(len(part), np.int32)
-            _steps(vectors, part, centroids[c, :made], steps, tolerance, scratch, sums, sizes[c, :made])
-            steps = 1
-        _steps(vectors, own, centroids[c, :made], steps, tolerance, assignment[lo:hi], sums, sizes[c, :made])
+        first = lloyd.first_sample(n, k, sample_limit)
+        part = lloyd.gather(vectors, lloyd.sample(own, first, state))
+        near = np.arange(first)
+        made = lloyd.start(part, near, centroids[c], state)
+        if first < n:
+            scratch = np.empty(first, np.int32)
+            _steps(part, near, centroids[c, :made], iterations, tolerance, scratch, sums, sizes[c, :made])
+            steps = 1 if n > sample_limit else iterations
+            _steps(vectors, own, centroids[c, :made], steps, tolerance, assignment[lo:hi], sums, sizes[c, :made])
+        else:
+            _steps(part, near, centroids[c, :made], iterations, tolerance, assignment[lo:hi], sums, sizes[c, :made])
         lloyd.compact(centroids[c], sizes[c], assignment[lo:hi])
         inertia[c] = lloyd.inertia_of(vectors, own, centroids[c], assignment[lo:hi])
 

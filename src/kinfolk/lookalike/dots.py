@@ -34,6 +34,31 @@ def dots(x: F32, rows: F32, count: int, out: F32) -> None:
 
 
 @numba.njit(nogil=True, cache=True, fastmath=FAST)
+def pair_dots(x: F32, y: F32, rows: F32, count: int, with_x: F32, with_y: F32) -> None:
+    """with_x[j] = x · rows[j] and with_y[j] = y · rows[j] for j < count, four rows at a time, as `dots` twice.
+
+    Eight sums for six loads: for rows that stay in the processor's cache.
+    """
+    for j in range(0, count - 3, 4):
+        a, b, c, e = rows[j], rows[j + 1], rows[j + 2], rows[j + 3]
+        s0 = s1 = s2 = s3 = r0 = r1 = r2 = r3 = np.float32(0)
+        for t in range(x.shape[0]):
+            p, q = x[t], y[t]
+            s0 += p * a[t]
+            s1 += p * b[t]
+            s2 += p * c[t]
+            s3 += p * e[t]
+            r0 += q * a[t]
+            r1 += q * b[t]
+            r2 += q * c[t]
+            r3 += q * e[t]
+        with_x[j], with_x[j + 1], with_x[j + 2], with_x[j + 3] = s0, s1, s2, s3
+        with_y[j], with_y[j + 1], with_y[j + 2], with_y[j + 3] = r0, r1, r2, r3
+    for j in range(count - count % 4, count):
+        with_x[j], with_y[j] = dot(x, rows[j]), dot(y, rows[j])
+
+
+@numba.njit(nogil=True, cache=True, fastmath=FAST)
 def two_dots(x: F32, y: F32, rows: F32, count: int, with_x: F32, with_y: F32) -> None:
     """with_x[j] = x · rows[j] and with_y[j] = y · rows[j] for j < count, reading rows float32[k, d] once.
 

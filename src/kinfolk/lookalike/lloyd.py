@@ -11,14 +11,16 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from kinfolk.lookalike.dots import F32, FAST, dots, squared_distance, squared_distances
+from kinfolk.lookalike.dots import F32, FAST, pair_dots, squared_distance, squared_distances
 
 I64 = NDArray[np.int64]
 I32 = NDArray[np.int32]
 F64 = NDArray[np.float64]
 U64 = NDArray[np.uint64]
 
-START_POINTS = 1024  # for each cluster: the start looks at no more of them, spread evenly over the set
+START_POINTS = 256  # for each cluster: the start looks at no more of them, spread evenly over the set
+FIRST_POINTS = 2048  # for each cluster: a large set is clustered on so many first; their means stray by 1/2048 variance
+LARGE = 2  # such samples that a set must hold for this to pay
 LARGEST = np.float32(1e15)  # beyond it a squared distance may leave float32
 
 
@@ -67,6 +69,21 @@ def sample(rows: I64, limit: int, state: U64) -> I64:
     for i in range(limit):
         lo, hi = i * n // limit, (i + 1) * n // limit
         out[i] = rows[lo + np.int64(uniform(state) * (hi - lo))]
+    return out
+
+
+@numba.njit(nogil=True, cache=True)
+def first_sample(n: int, k: int, limit: int) -> int:
+    """How many of n points to cluster before all are assigned: n, or fewer of a large set or beyond `limit`."""
+    return min(n, limit, FIRST_POINTS * k if n > LARGE * FIRST_POINTS * k else n)
+
+
+@numba.njit(nogil=True, cache=True)
+def gather(vectors: F32, rows: I64) -> F32:
+    """float32[n, d], a copy of the rows: read many times, they had better lie together."""
+    out = np.empty((len(rows), vectors.shape[1]), np.float32)
+    for i in range(len(rows)):
+        out[i] = vectors[rows[i]]
     return out
 
 
@@ -148,24 +165,28 @@ def assign(vectors: F32, rows: I64, centroids: F32, assignment: I32, distance: F
             shifted[j, t] = centroids[j, t] - middle[t]
             b += np.float64(shifted[j, t]) * (0.5 * shifted[j, t] + middle[t])
         offset[j] = b
-    products = np.empty(k, np.float32)
+    n = len(rows)
+    products = np.empty((2, k), np.float32)
     total = 0.0
-    for i in range(len(rows)):
-        x = vectors[rows[i]]
-        dots(x, shifted, k, products)
-        best = 0
-        most = products[0] - offset[0]
-        for j in range(1, k):
-            value = products[j] - offset[j]
-            if value > most:
-                most = value
-                best = j
-        assignment[i] = best
-        distance[i] = squared_distance(x, centroids[best])
-        total += distance[i]
-        counts[best] += 1
-        for t in range(d):
-            sums[best, t] += x[t]
+    for first in range(0, n, 2):
+        last = min(first + 1, n - 1)
+        pair_dots(vectors[rows[first]], vectors[rows[last]], shifted, k, products[0], products[1])
+        for i in range(first, last + 1):
+            mine = products[i - first]
+            best = 0
+            most = mine[0] - offset[0]
+            for j in range(1, k):
+                value = mine[j] - offset[j]
+                if value > most:
+                    most = value
+                    best = j
+            x = vectors[rows[i]]
+            assignment[i] = best
+            distance[i] = squared_distance(x, centroids[best])
+            total += distance[i]
+            counts[best] += 1
+            for t in range(d):
+                sums[best, t] += x[t]
     return total
 
 

@@ -75,6 +75,27 @@ class LookalikeModel(nn.Module):
             total = total + self.config.beta * self._local_similarity(users, clusters, weights)
         return total
 
+    def score_pairs(
+        self,
+        clusters: Float[Tensor, "b k h"],
+        sizes: Float[Tensor, "b k"],
+        users: Float[Tensor, "b h"],
+    ) -> Float[Tensor, " b"]:
+        """`score` of each user against one crowd of its own alone; arguments as there."""
+        valid, users = sizes > 0, users[:, None]
+        if self.config.pooling == "average":
+            share = sizes / sizes.sum(-1, keepdim=True).clamp_min(1.0)
+            return self._along(users, share[:, None] @ clusters)
+        from_size = torch.log(sizes.clamp_min(1.0)) if self.config.size_aware else torch.zeros_like(sizes)
+        total = torch.zeros(len(clusters), dtype=users.dtype, device=users.device)
+        if self.config.alpha:
+            weights = masked_softmax(self.global_.logits(clusters) + from_size, valid)
+            total = total + self.config.alpha * self._along(users, weights[:, None] @ clusters)
+        if self.config.beta:
+            weights = masked_softmax(self.local.own_logits(clusters, users) + from_size, valid)
+            total = total + self.config.beta * self._along(users, weights[:, None] @ clusters)
+        return total
+
     def logit(self, score: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
         """Log-odds of a click; its sigmoid is the `probability`. Ranks as `score` does."""
         return torch.exp(self.log_scale) * score + self.bias
@@ -84,6 +105,12 @@ class LookalikeModel(nn.Module):
         if self.config.similarity == "dot":
             return crowd @ users.T
         return _unit(crowd) @ _unit(users).T
+
+    def _along(self, users: Tensor, crowd: Tensor) -> Tensor:
+        """users [b, 1, h], crowd [b, 1, h] -> [b]."""
+        if self.config.similarity == "dot":
+            return (users * crowd).sum((1, 2))
+        return (_unit(users) * _unit(crowd)).sum((1, 2))
 
     def _local_similarity(self, users: Tensor, clusters: Tensor, weights: Tensor) -> Tensor:
         """cos(E_u, sum_j w_j E_s[j]) from k dot products and the Gram matrix, without an h-wide sum for each pair."""

@@ -116,14 +116,13 @@ def batch_loss(
     candidates, row = np.unique(campaign.candidate[batch], return_inverse=True)
     clusters, sizes = clustered.means(model, campaign, candidates, config, rng, device)
     users = model.transform(torch.from_numpy(campaign.targets[batch]).to(device))
-    scores = model.score(clusters, sizes, users)
     mine = torch.from_numpy(row.astype(np.int64)).to(device)
     if config.loss == "sigmoid":
         labels = torch.from_numpy(campaign.label[batch].astype(np.float32)).to(device)
-        own = scores[mine, torch.arange(len(batch), device=device)]
+        own = model.score_pairs(clusters[mine], sizes[mine], users)
         return nn.functional.binary_cross_entropy_with_logits(model.logit(own), labels)
     return in_batch_softmax(
-        model.logit(scores),
+        model.logit(model.score(clusters, sizes, users)),
         mine,
         torch.from_numpy(campaign.is_known(candidates[:, None], campaign.user[batch][None])).to(device),
     )

@@ -1,9 +1,10 @@
 """Seeds -> the crowd of a candidate, ready to be scored: `make_snapshots`.
 
-k-means starts from the last centroids while the crowd is of about the same size. Of a very large crowd a sample is
-clustered. On n points drawn at random k-means gets a mean distance that is lower than what any clustering of all can
-reach, and what its centroids give on points that they have not seen is what they would give on all; so if the two are
-within 1 % of each other, the sample costs at most that much, and no pass over the whole crowd is needed to know it.
+A few new seeds are taken into the clusters that are there (`renew`). Else k-means starts from the last centroids while
+the crowd is of about the same size. Of a very large crowd a sample is clustered. On n points drawn at random k-means
+gets a mean distance that is lower than what any clustering of all can reach, and what its centroids give on points that
+they have not seen is what they would give on all; so if the two are within 1 % of each other, the sample costs at most
+that much, and no pass over the whole crowd is needed to know it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from kinfolk.lookalike.weights import Snapshot as Crowds
 from kinfolk.online.clicks import Seeds, candidate_key
 from kinfolk.online.latecomers import Latecomers
 from kinfolk.online.ports import Snapshot
+from kinfolk.online.renew import newest, renewed
 
 if TYPE_CHECKING:
     from kinfolk.online.space import Space
@@ -41,13 +43,18 @@ _POINTS = 1 << 15  # seeds clustered in one go, but for the last crowd's
 
 @dataclass(frozen=True)
 class Crowd:
-    """What a snapshot is made from; fields as there. warm: the last snapshot of the candidate, to start from.
-    profile: what the seeds clicked, too."""
+    """What a snapshot is made from; fields as there.
+
+    warm: the last snapshot of the candidate, to start from. grown: no seed was taken away since; so the new ones, if
+    they are few, may be taken into it, and nobody who is to be forgotten stays in a centroid. profile: what the seeds
+    clicked, too.
+    """
 
     candidate: str
     seeds: Seeds
     generation: int
     warm: Snapshot | None = None
+    grown: bool = False
     profile: Profile | None = None
 
 
@@ -69,6 +76,9 @@ def make_snapshots(
     out: list[Snapshot | None] = [None] * len(crowds)
     waiting: list[tuple[int, F32]] = []
     for i, crowd in enumerate(crowds):
+        out[i] = _renewed(space, crowd, made_at)
+        if out[i] is not None:
+            continue
         rows, late = space.usable(crowd.seeds.user)
         if space.weights.config.pooling == "average":
             out[i] = _average(
@@ -84,6 +94,26 @@ def make_snapshots(
                 waiting = []
     _cluster(space, crowds, waiting, out, made_at, threads)
     return out
+
+
+def _renewed(space: Space, crowd: Crowd, made_at: int) -> Snapshot | None:
+    """The last snapshot with the seeds that have come since; None where the crowd is to be clustered anew."""
+    last = _warm(space, crowd)
+    if last is None or not crowd.grown or space.weights.config.pooling == "average":
+        return None
+    draw = np.random.default_rng([space.seed % 2**63, _key(crowd), crowd.generation]).random()
+    m = newest(crowd.seeds, last, draw)
+    if m < 0:
+        return None
+    rows, late = space.usable(crowd.seeds.user[len(crowd.seeds) - m :])
+    x = _finite(space.vectors(rows, late))
+    grown = len(crowd.seeds) - last.seeds_seen
+    found = renewed(last, x, grown / max(m, 1), draw)
+    if found is None:
+        return None
+    n = last.seeds_used + round(grown * len(x) / max(m, 1))
+    made = space.weights.crowds(found[0][None], found[1][None], np.array([n]))
+    return _snapshot(space, crowd, made, 0, n, made_at, found[2])
 
 
 def nothing(candidate: str, model: str, k: int, h: int, *, seen: int, generation: int, made_at: int) -> Snapshot:
@@ -193,11 +223,17 @@ def _recent(space: Space, time: NDArray[np.int64], now: int) -> F32:
 
 def _start(space: Space, crowd: Crowd, n: int) -> F32:
     """Centroids to start from; zeros are filled by k-means++."""
+    warm = _warm(space, crowd)
+    if warm is None or n > _GROWN * warm.seeds_used:
+        return np.zeros((space.weights.config.k, space.weights.config.h), np.float32)
+    return warm.centroids
+
+
+def _warm(space: Space, crowd: Crowd) -> Snapshot | None:
+    """The candidate's last snapshot, if it is of this model."""
     shape = (space.weights.config.k, space.weights.config.h)
     warm = crowd.warm
-    if warm is None or warm.model != space.model or warm.centroids.shape != shape or n > _GROWN * warm.seeds_used:
-        return np.zeros(shape, np.float32)
-    return warm.centroids
+    return None if warm is None or warm.model != space.model or warm.centroids.shape != shape else warm
 
 
 def _finite(x: F32) -> F32:

@@ -181,8 +181,9 @@ class Refresher:
         self._survey(space)
         waiting = self._barren if users_version != self._users_version else {}
         dirty = waiting | stores.seeds.dirty()
+        grown = not self._leaving()  # asked after `dirty`: whoever left before is still to be purged, and seen here
         published, whole = 0, True
-        for part in self._slices(space, sorted(dirty.items(), key=lambda item: item[1])):
+        for part in self._slices(space, sorted(dirty.items(), key=lambda item: item[1]), grown):
             published += self._publish(space, part)
             if self._space() is not space or self._halted.is_set():
                 whole = False  # the rest stays dirty
@@ -197,7 +198,7 @@ class Refresher:
         self._counted["dirty"] = len(dirty)
         return published
 
-    def _slices(self, space: Space, dirty: Sequence[tuple[str, int]]) -> Iterator[list[Crowd]]:
+    def _slices(self, space: Space, dirty: Sequence[tuple[str, int]], grown: bool) -> Iterator[list[Crowd]]:
         """Live candidates with their seeds, those that have waited longest first."""
         stores = self._backend
         crowds: list[Crowd] = []
@@ -213,7 +214,8 @@ class Refresher:
                     drop_retired(stores, name)  # clicks that were on their way when it was
                     self._barren.pop(name, None)
                     continue
-                crowds.append(Crowd(name, stores.seeds.recent(name, self._settings.max_seeds), generation, warm))
+                seeds = stores.seeds.recent(name, self._settings.max_seeds)
+                crowds.append(Crowd(name, seeds, generation, warm, grown))
                 points += len(crowds[-1].seeds)
                 if len(crowds) >= _SLICE or points >= _POINTS:
                     yield crowds
@@ -284,12 +286,16 @@ class Refresher:
 
     def _purge(self) -> list[int]:
         """Take forgotten users out of seeds and audiences; their candidates are dirty then. Returns their keys."""
-        gone = [key for key, (_, purged) in self._backend.users.tombstones().items() if purged is None]
+        gone = self._leaving()
         if gone:
             keys = np.array(gone, np.uint64)
             self._backend.seeds.forget(keys)
             self._backend.audiences.forget(keys)
         return gone
+
+    def _leaving(self) -> list[int]:
+        """Keys of forgotten users of whom something may be left."""
+        return [key for key, (_, purged) in self._backend.users.tombstones().items() if purged is None]
 
 
 def _emptied(space: Space, old: Snapshot, seeds: Seeds, generation: int, now: int) -> Snapshot:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from kinfolk.data.jagged import Jagged, ranges
 from kinfolk.data.log import Log, UserIndex
+from kinfolk.data.order import first_of_pairs
 from kinfolk.schema import History
 
 
@@ -71,6 +72,5 @@ def history_index(log: Log, history: History) -> UserIndex:
     wanted = np.array([kind in history.kinds for kind in log.kinds], bool)
     rows = np.flatnonzero(wanted[log.events.kind]) if len(wanted) else np.zeros(0, np.int64)
     user, item = log.events.user[rows], log.events.item[rows]
-    _, first = np.unique(user.astype(np.int64) * log.n_items + item, return_index=True)
-    first.sort()
+    first = first_of_pairs(user, item)
     return UserIndex.build(user[first], log.events.time[rows[first]], log.n_users, item[first].astype(np.int32))

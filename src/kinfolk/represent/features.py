@@ -63,7 +63,7 @@ class UserFeatures:
             SchemaError: a field that the log does not have, or has as another kind.
         """
         log, pairs = view.log, view.pairs
-        users = np.unique(pairs.user)
+        users = np.flatnonzero(np.bincount(pairs.user, minlength=log.n_users))
         vocabularies: dict[str, FieldVocabulary] = {}
         scales: dict[str, ContinuousScale] = {}
         means: dict[str, float] = {}
