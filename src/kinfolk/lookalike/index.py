@@ -7,12 +7,14 @@ logits (§3 and §5 of the design: the global attention is the refresher's work,
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kinfolk.errors import DataError, OptionError
 from kinfolk.lookalike.attend import EPSILON, PADDING
+from kinfolk.lookalike.codes import Codes
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,11 @@ class Index:
         """What kernels read: centroids, bias, gram, global_unit, (alpha, beta, temperature)."""
         weights = (float(self.alpha), float(self.beta), float(self.temperature))
         return self.centroids, self.bias, self.gram, self.global_unit, weights
+
+    @cached_property
+    def codes(self) -> Codes:
+        """The candidates in bytes, made when the first user asks for a few of many; a quarter of the centroids' size."""
+        return Codes.build(self.centroids, self.global_unit, self.bias)
 
     def take(self, rows: NDArray[np.integer]) -> Index:
         """The given candidates, in the given order; rows int[n] of this index."""
