@@ -47,7 +47,7 @@ def exp(x: F32, bits: NDArray[np.int32]) -> None:
         x[i] *= scale[i]
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(nogil=True, cache=True, error_model="numpy")  # a check for division by zero would keep it from vectors
 def tanh(x: F32, work: F32, bits: NDArray[np.int32]) -> None:
     """x <- tanh(x) in place for float32[n], to about 2e-7 absolute. work float32[n] and bits int32[n] are scratch."""
     for i in range(x.shape[0]):

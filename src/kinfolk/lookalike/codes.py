@@ -1,7 +1,7 @@
 """Candidates in bytes, laid out for a fast first look: `Codes`, a quarter of the memory that float32 takes.
 
 A cluster's centroid c is stored as low + step · code with one byte a component; `radius` says how far any product with
-it may lie from the product that the exact scorer computes. 64 candidates form a tile, whose numbers lie side by side.
+it may lie from the product that the exact scorer computes. 32 candidates form a tile, whose numbers lie side by side.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _TINY = 1e-300
 
 @dataclass(frozen=True)
 class Codes:
-    """C candidates of k clusters in T = ⌈C / 64⌉ tiles; d is the width h, rounded up to an even number.
+    """C candidates of k clusters in T = ⌈C / 32⌉ tiles; d is the width h, rounded up to an even number.
 
     Args:
-        bytes: uint8[T, k + 1, d / 2, 64, 2]; row k is the unit global embedding.
-        facts: float32[T, 5, k + 1, 64]: low, step, radius, the product with the unit mean of the candidate's centroids,
+        bytes: uint8[T, k + 1, d / 2, 32, 2]; row k is the unit global embedding.
+        facts: float32[T, 5, k + 1, 32]: low, step, radius, the product with the unit mean of the candidate's centroids,
             the bias of the local logit.
-        longest: float32[T, 64], the length of the longest centroid; infinite where lengths or their squares leave
+        longest: float32[T, 32], the length of the longest centroid; infinite where lengths or their squares leave
             float32, which no bound covers.
     """
 

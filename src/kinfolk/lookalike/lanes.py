@@ -13,10 +13,9 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-LANES = 64
-"""Vectors at once: candidates of a tile."""
+LANES = 32
+"""Vectors at once, candidates of a tile: their sums stay in registers, what follows in the nearest cache."""
 
-_TOGETHER = 32  # lanes whose sums stay in registers
 _I8, _I16, _I32 = ir.IntType(8), ir.IntType(16), ir.IntType(32)
 
 
@@ -39,28 +38,26 @@ def _lane_dots(context: Any, builder: Any, signature: Any, arguments: Any) -> An
         context.make_array(t)(context, builder, a) for t, a in zip(signature.args, arguments, strict=True)
     )
     pairs = cgutils.unpack_tuple(builder, codes.shape, 3)[0]
-    one, lanes = pairs.type(1), ir.VectorType(_I32, _TOGETHER)
-    wide, pair = ir.VectorType(_I32, 2 * _TOGETHER), ir.VectorType(_I16, 2)
-    even = ir.Constant(lanes, list(range(0, 2 * _TOGETHER, 2)))
-    odd = ir.Constant(lanes, list(range(1, 2 * _TOGETHER, 2)))
-    repeated = ir.Constant(wide, [0, 1] * _TOGETHER)
+    index, lanes = pairs.type, ir.VectorType(_I32, LANES)
+    wide, pair = ir.VectorType(_I32, 2 * LANES), ir.VectorType(_I16, 2)
+    even = ir.Constant(lanes, list(range(0, 2 * LANES, 2)))
+    odd = ir.Constant(lanes, list(range(1, 2 * LANES, 2)))
+    repeated = ir.Constant(wide, [0, 1] * LANES)
     unused = ir.Constant(wide, ir.Undefined)
 
     def load(data: Any, position: Any, vector: Any, align: int) -> Any:
         return builder.load(builder.bitcast(builder.gep(data, [position]), vector.as_pointer()), align=align)
 
-    for first in range(0, LANES, _TOGETHER):
-        sums = [cgutils.alloca_once_value(builder, ir.Constant(lanes, [0] * _TOGETHER)) for _ in range(2)]
-        with cgutils.for_range(builder, pairs) as loop:
-            row = builder.add(builder.mul(loop.index, one.type(2 * LANES)), one.type(2 * first))
-            code = builder.zext(load(codes.data, row, ir.VectorType(_I8, 2 * _TOGETHER), 1), wide)
-            for vector, total in zip((x, y), sums, strict=True):
-                two = load(vector.data, builder.mul(loop.index, one.type(2)), pair, 2)
-                both = builder.shuffle_vector(two, ir.Constant(pair, ir.Undefined), repeated)
-                products = builder.mul(code, builder.sext(both, wide))
-                neighbours = (builder.shuffle_vector(products, unused, side) for side in (even, odd))
-                builder.store(builder.add(builder.load(total), builder.add(*neighbours)), total)
-        for out, total in zip((with_x, with_y), sums, strict=True):
-            place = builder.bitcast(builder.gep(out.data, [one.type(first)]), lanes.as_pointer())
-            builder.store(builder.load(total), place, align=4)
+    sums = [cgutils.alloca_once_value(builder, ir.Constant(lanes, [0] * LANES)) for _ in range(2)]
+    with cgutils.for_range(builder, pairs) as loop:
+        row = builder.mul(loop.index, index(2 * LANES))
+        code = builder.zext(load(codes.data, row, ir.VectorType(_I8, 2 * LANES), 1), wide)
+        for vector, total in zip((x, y), sums, strict=True):
+            two = load(vector.data, builder.mul(loop.index, index(2)), pair, 2)
+            both = builder.shuffle_vector(two, ir.Constant(pair, ir.Undefined), repeated)
+            products = builder.mul(code, builder.sext(both, wide))
+            neighbours = (builder.shuffle_vector(products, unused, side) for side in (even, odd))
+            builder.store(builder.add(builder.load(total), builder.add(*neighbours)), total)
+    for out, total in zip((with_x, with_y), sums, strict=True):
+        builder.store(builder.load(total), builder.bitcast(out.data, lanes.as_pointer()), align=4)
     return context.get_dummy_value()
