@@ -39,7 +39,7 @@ def best_candidates(index: Index, units: F32, V: F32, n: int, threads: int) -> t
     pieces = max(1, usable(threads) // max(len(blocks), 1))
     few = 0 < n * _SHARE <= len(index) and len(index) >= _FEW and index.centroids.shape[1] > 0
     codes = index.codes if few else None
-    people = (*coded(units), *coded(V)) if few else ()
+    people = () if codes is None else (*coded(units, codes.centre), *coded(V, codes.centre))
 
     def work(block: tuple[int, int]) -> None:
         some = slice(*block)

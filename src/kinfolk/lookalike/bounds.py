@@ -20,7 +20,7 @@ t = max(0, Σ w_j a_j / Σ w_j p_j). Then Σ w_j (a_j - t p_j) ≤ 0, and
     D ≥ Σ w_j (p_j - g_j |p_j|) =: L,
 
 so that N/D ≤ t + K/L where L > 0. A negative β turns the signs of û. Rounding: with W = Σ w_j (1 + g_j) and
-ω = (h + 4k + 64) 2⁻²³ the exact scorer's N is off by at most ωWM and its D² by ω(WM)²; p_j may add 16ωWM to D. Where that
+ω = (h + 4k + 64) 2⁻²³ the exact scorer's N is off by at most ωWM and its D² by ω(WM)²; p_j may add 4ωWM to D. Where that
 leaves nothing of D, or g_j is too large to be bounded, the bound is infinite. The global cosine is off by its radius.
 
 z is first the direction of the mean centroid, which costs nothing; for candidates whose bound is among the best so
@@ -42,22 +42,23 @@ I16 = NDArray[np.int16]
 U8 = NDArray[np.uint8]
 
 _REASSOCIATE = {"reassoc", "nsz", "contract"}
-_ZERO, _ONE, _TWO, _HALF = np.float32(0), np.float32(1), np.float32(2), np.float32(0.5)
+_ZERO, _ONE, _TWO, _FOUR, _HALF = (np.float32(x) for x in (0, 1, 2, 4, 0.5))
 _CURVE = np.float32(0.77)
 _ALMOST_ONE = np.float32(1.00001)
 _TOO_FAR, _ENDLESS = np.float32(1.5), np.float32(1e20)
 _INFINITE = np.float32(np.inf)
 
 
-def coded(vectors: F32) -> tuple[I16, F32]:
+def coded(vectors: F32, centre: F32) -> tuple[I16, F32]:
     """Users' vectors for `fill_bounds`.
 
     Args:
         vectors: float32[U, h].
+        centre: float32[2, h] of the `Codes`.
 
     Returns:
-        codes int16[U, d], d = h rounded up to even, and facts float32[U, 3]: the step, the sum and the length of the
-        vector that the codes stand for (its own length, rounded up).
+        codes int16[U, d], d = h rounded up to even, and facts float32[U, 5]: their step, step times their sum, the
+        vector's length, rounded up, and its products with both centres.
     """
     count, h = vectors.shape
     exact = vectors.astype(np.float64)
@@ -67,7 +68,7 @@ def coded(vectors: F32) -> tuple[I16, F32]:
     codes[:, :h] = np.rint(exact / step[:, None])
     length = np.sqrt(np.einsum("uh,uh->u", exact, exact)) * (1 + 1e-6)
     with np.errstate(over="ignore"):  # an infinite length makes bounds infinite
-        facts = np.stack([step, step * codes.sum(axis=1), length], axis=1).astype(np.float32)
+        facts = np.column_stack([step, step * codes.sum(axis=1), length, exact @ centre.T]).astype(np.float32)
     return codes, facts
 
 
@@ -123,9 +124,9 @@ def fill_bounds(
             exp(w.reshape(k * LANES), bits)
             p[:] = facts[tile, AHEAD, :k]
             _largest_cosine(w, g, a, p, facts[tile, RADIUS], longest[tile], omega, local, likely)
-            step, total = units_facts[u, 0], units_facts[u, 1]
+            step, total, near = units_facts[u, 0], units_facts[u, 1], units_facts[u, 4]
             for i in range(LANES):
-                middle = facts[tile, LOW, k, i] * total + facts[tile, STEP, k, i] * (step * with_unit[k, i])
+                middle = near + facts[tile, LOW, k, i] * total + facts[tile, STEP, k, i] * (step * with_unit[k, i])
                 off = facts[tile, RADIUS, k, i] * _ALMOST_ONE
                 whole[i] = np.float32(alpha) * middle + np.float32(abs(alpha)) * off + rest
             tighter = 0
@@ -145,10 +146,10 @@ def fill_bounds(
 @numba.njit(nogil=True, cache=True, fastmath=_REASSOCIATE, error_model="numpy")
 def _dequantised(sums: NDArray[np.int32], facts: F32, vector: F32, sign: np.float32, out: F32) -> None:
     """Products of a vector with centroids from whole-number sums int32[k, LANES]; out float32[k, LANES]."""
-    step, total = sign * vector[0], sign * vector[1]
+    step, total, near = sign * vector[0], sign * vector[1], sign * vector[3]
     for j in range(out.shape[0]):
         for i in range(LANES):
-            out[j, i] = facts[LOW, j, i] * total + facts[STEP, j, i] * (step * np.float32(sums[j, i]))
+            out[j, i] = near + facts[LOW, j, i] * total + facts[STEP, j, i] * (step * np.float32(sums[j, i]))
 
 
 @numba.njit(nogil=True, cache=True, fastmath=_REASSOCIATE, error_model="numpy")
@@ -192,10 +193,10 @@ def _largest_cosine(
             over[i] += w[j, i] * ((_ONE + g[j, i]) * radius[j, i] + g[j, i] * abs(a[j, i] - reach[i] * p[j, i]))
     for i in range(LANES):
         rounding = omega * total[i] * longest[i]
-        least = ahead[i] - less[i] - np.float32(16) * rounding
+        least = ahead[i] - less[i] - _FOUR * rounding
         lost = rounding * total[i] * longest[i] / (least * least)
-        cosine = (reach[i] + (over[i] + (_ONE + np.float32(16) * reach[i]) * rounding) / least) / np.sqrt(_ONE - lost)
-        fine = least > _ZERO and lost < _HALF and cosine < np.float32(4)
+        cosine = (reach[i] + (over[i] + (_ONE + _FOUR * reach[i]) * rounding) / least) / np.sqrt(_ONE - lost)
+        fine = least > _ZERO and lost < _HALF and cosine < _FOUR
         out[i] = cosine if fine else (_ZERO if longest[i] == _ZERO else _INFINITE)
 
 
@@ -213,7 +214,7 @@ def _ahead(gram: F32, w: F32, longest: np.float32, omega: np.float32, lane: int,
     for j in range(k):
         norm += w[j, lane] * along[j]
     size = np.sqrt(max(norm, _ZERO) + omega * (total * longest) * (total * longest))
-    if not np.float32(16) * size >= total * longest or size == _ZERO:
+    if not _FOUR * size >= total * longest or size == _ZERO:
         return 0
     for j in range(k):
         p[j, lane] = along[j] / size

@@ -1,7 +1,8 @@
 """Candidates in bytes, laid out for a fast first look: `Codes`, a quarter of the memory that float32 takes.
 
-A cluster's centroid c is stored as low + step · code with one byte a component; `radius` says how far any product with
-it may lie from the product that the exact scorer computes. 32 candidates form a tile, whose numbers lie side by side.
+A cluster's centroid c is stored as centre + low + step · code, with one byte a component and one centre for all, as
+crowds of one model point much the same way. `radius` says how far any product with c may lie from the product that the
+exact scorer computes. 32 candidates form a tile, whose numbers lie side by side.
 """
 
 from __future__ import annotations
@@ -35,11 +36,13 @@ class Codes:
             the bias of the local logit.
         longest: float32[T, 32], the length of the longest centroid; infinite where lengths or their squares leave
             float32, which no bound covers.
+        centre: float32[2, h], of the clusters and of the unit global embeddings.
     """
 
     bytes: NDArray[np.uint8]
     facts: F32
     longest: F32
+    centre: F32
 
     @classmethod
     def build(cls, centroids: F32, global_unit: F32, bias: F32) -> Codes:
@@ -50,19 +53,47 @@ class Codes:
             np.zeros((tiles, k + 1, -(-h // 2), LANES, 2), np.uint8),
             np.zeros((tiles, 5, k + 1, LANES), np.float32),
             np.zeros((tiles, LANES), np.float32),
+            np.zeros((2, h), np.float32),
         )
-        rounding = rounding_of_products(h)
-        _encode(centroids, global_unit, bias, rounding, made.bytes, made.facts, made.longest)
+        _find_centre(centroids, global_unit, made.centre)
+        lost = math.sqrt(h) / (2 * largest_code(h)), rounding_of_products(h)
+        _encode(centroids, global_unit, bias, made.centre, lost, made.bytes, made.facts, made.longest)
         return made
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
+def _find_centre(centroids: F32, global_unit: F32, centre: F32) -> None:
+    """The means of the clusters that are there and of the global embeddings, without those out of float32's reach."""
+    sums, counts = np.zeros(centre.shape), np.zeros(2)
+    for c in range(len(centroids)):
+        for j in range(centroids.shape[1]):
+            square = (centroids[c, j] * centroids[c, j]).sum()
+            if _LEAST**2 < square < _MOST**2:
+                sums[0] += centroids[c, j]
+                counts[0] += 1
+        sums[1] += global_unit[c]
+        counts[1] += 1
+    for row in range(2):
+        centre[row] = sums[row] / max(counts[row], 1)
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
 def _encode(
-    centroids: F32, global_unit: F32, bias: F32, rounding: float, codes: NDArray[np.uint8], facts: F32, longest: F32
+    centroids: F32,
+    global_unit: F32,
+    bias: F32,
+    centre: F32,
+    lost: tuple[float, float],
+    codes: NDArray[np.uint8],
+    facts: F32,
+    longest: F32,
 ) -> None:
+    """Fill codes, facts and longest; lost: shares of |c - centre| and of |c| + |centre| that products may be off by."""
     count, k, h = centroids.shape
     mean = np.empty(h)
     x = np.empty((k + 1, h), np.float32)
+    gap = np.empty(h)
+    far = math.sqrt(max((centre[0] ** 2).sum(), (centre[1] ** 2).sum()))
     for c in range(count):
         tile, lane = c // LANES, c % LANES
         x[:k], x[k] = centroids[c], global_unit[c]
@@ -79,35 +110,40 @@ def _encode(
             continue
         size = max(math.sqrt((mean * mean).sum()), _TINY)
         for j in range(k + 1):
-            low = x[j].min()
-            step = np.float32((x[j].max() - low) / 255)
-            step = step if step > 0 else np.float32(1)
-            square, miss, ahead = 0.0, 0.0, 0.0
+            square, away, miss, ahead = 0.0, 0.0, 0.0, 0.0
             for t in range(h):
                 value = np.float64(x[j, t])
-                code = min(max(math.floor((value - low) / step + 0.5), 0.0), 255.0)
-                codes[tile, j, t // 2, lane, t % 2] = np.uint8(code)
+                gap[t] = value - centre[j // k, t]
                 square += value**2
-                miss += (value - (np.float64(low) + code * np.float64(step))) ** 2
+                away += gap[t] ** 2
                 ahead += value * mean[t]
+            low = np.float32(gap.min())
+            step = np.float32((gap.max() - low) / 255)
+            step = step if step > 0 else np.float32(1)
+            for t in range(h):
+                code = min(max(math.floor((gap[t] - low) / step + 0.5), 0.0), 255.0)
+                codes[tile, j, t // 2, lane, t % 2] = np.uint8(code)
+                miss += (gap[t] - (np.float64(low) + code * np.float64(step))) ** 2
             off = math.sqrt(miss)
+            off += lost[0] * (math.sqrt(away) + off) + lost[1] * (math.sqrt(square) + far + off)
             facts[tile, LOW, j, lane], facts[tile, STEP, j, lane] = low, step
-            facts[tile, RADIUS, j, lane] = 1.0001 * (off + rounding * (math.sqrt(square) + off))
+            facts[tile, RADIUS, j, lane] = 1.0001 * off
             facts[tile, AHEAD, j, lane] = ahead / size
             facts[tile, BIAS, j, lane] = bias[c, j] if j < k else 0
 
 
 def largest_code(h: int) -> int:
-    """The largest int16 a vector of width h is coded with, so that a sum of products with bytes stays in int32."""
+    """The largest int16 a vector of width h is coded with, so that a sum of products with bytes stays in int32.
+
+    A component is then off by at most half a step, a vector x by at most √h / 2 steps: |x| √h / (2 largest).
+    """
     return min(2**15 - 1, (2**31 - 1) // (255 * max(h, 1)))
 
 
 def rounding_of_products(h: int) -> float:
-    """How far a product x · c may be off, as a share of |x||c|, beside what is lost by coding c.
+    """How far float32 may put a product x · c off, as a share of |x|(|c| + |centre|).
 
-    Three parts: the exact scorer's float32 sum of h products (h units of 2⁻²⁴ in any order); x as int16 (at most half
-    a step in each component, √h / 2 steps in all); putting low, step and both sums together in float32 (low may be as
-    long as c in every component, hence √h).
+    Two parts: the exact scorer's sum of h products (h units of 2⁻²⁴ in any order); putting the products with centre,
+    low and step together (low may be as long as c - centre in every component, hence √h).
     """
-    return math.sqrt(h) / (2 * largest_code(h)) + (h + 8 * math.sqrt(h) + 64) * _ULP
-
+    return float((h + 8 * math.sqrt(h) + 64) * _ULP)
