@@ -12,10 +12,10 @@ from typing import Any
 
 import faiss
 import numpy as np
-from crowds import H, SEED, K, gaussian
-from harness import arguments, cores, gemm_rate, in_turn, milliseconds, read_bandwidth, report, table
 from threadpoolctl import threadpool_limits
 
+from crowds import SEED, H, K, gaussian
+from harness import arguments, cores, gemm_rate, in_turn, milliseconds, read_bandwidth, report, table
 from kinfolk.lookalike.audience import expand, score_all
 from kinfolk.lookalike.score import score_users
 
@@ -65,7 +65,10 @@ def main() -> None:
     if not args.json:
         rows = [(name, t, f"{t.median / peer.median:.2f}") for name, t in times.items()]
         print(table(["what", "time", "to the peer"], [*rows, ("limit of ours", milliseconds(limit), "")]))
-        print(f"reading the users once: {milliseconds(users.nbytes / read_bandwidth(threads))}; scores differ by {gap:.1e}")
+        print(
+            f"reading the users once: {milliseconds(users.nbytes / read_bandwidth(threads))};",
+            f"scores differ by {gap:.1e}",
+        )
     report(
         "expand",
         sizes={"users": USERS, "seeds": SEEDS, "percent": PERCENT, "k": K, "h": H, "seed": SEED, "threads": threads},

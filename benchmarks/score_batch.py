@@ -1,8 +1,8 @@
 """The 100 best of 20,000 candidates for each of 256 users: exact, beside batched plain torch.
 
-Ours is `top_candidates`; rows and scores must equal those of the fused float32 loop to the bit. The limit is that of the
-2·k·h multiply-adds a pair as a product of float32 matrices, with as many threads; the goal is 1.5 of it. All seconds
-are a user's. Centroids of a trained model and of ReLU'd Gaussians; the worse decides. The peer's products are two
+Ours is `top_candidates`; rows and scores must equal those of the fused float32 loop to the bit. The limit is that of
+the 2·k·h multiply-adds a pair as a product of float32 matrices, with as many threads; the goal is 1.5 of it. All
+seconds are a user's. Centroids of a trained model and of ReLU'd Gaussians; the worse decides. The peer's products are two
 matrix products for a block of users; it scores one block, as its time does not depend on which.
 """
 
@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from crowds import H, SEED, K, Crowds, gaussian, trained
-from harness import arguments, gemm_rate, in_turn, report, rounded, table
 
+from crowds import SEED, Crowds, H, K, gaussian, trained
+from harness import arguments, gemm_rate, in_turn, report, rounded, table
 from kinfolk.lookalike.score import score_users, top_candidates
 from kinfolk.lookalike.topk import top
 

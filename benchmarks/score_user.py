@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from crowds import H, SEED, K, Crowds, gaussian, plain_torch, trained
-from harness import arguments, in_turn, read_bandwidth, report, rounded, table
 
+from crowds import SEED, Crowds, H, K, gaussian, plain_torch, trained
+from harness import arguments, in_turn, read_bandwidth, report, rounded, table
 from kinfolk.lookalike.score import score_user, score_users
 from kinfolk.lookalike.topk import top
 
@@ -59,7 +59,7 @@ def measure(crowds: Crowds, threads: int, repeats: int) -> dict[str, Any]:
         least=0.05,
     )
     limit = index.centroids.nbytes / read_bandwidth(threads)
-    return {**{name: t for name, t in times.items()}, "limit": limit, "identical": identical(crowds, threads)}
+    return {**times, "limit": limit, "identical": identical(crowds, threads)}
 
 
 def main() -> None:

@@ -75,7 +75,11 @@ def test_the_best_are_those_of_scoring_everything(options: dict[str, float], rel
 
 @settings(deadline=None, max_examples=examples(40))
 @given(
-    C=st.integers(256, 420), k=st.integers(1, 23), h=st.integers(1, 40), n=st.integers(1, 50), seed=st.integers(0, 2**32)
+    C=st.integers(256, 420),
+    k=st.integers(1, 23),
+    h=st.integers(1, 40),
+    n=st.integers(1, 50),
+    seed=st.integers(0, 2**32),
 )
 def test_the_best_are_right_in_any_shape(C: int, k: int, h: int, n: int, seed: int) -> None:
     index = index_of(draw(seed, C, k, h), seed)

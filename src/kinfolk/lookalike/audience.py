@@ -192,7 +192,6 @@ def score_all(
     if block < 1:
         raise OptionError(f"block is {block}, expected at least 1", "give a positive number of users")
     centroids, bias, gram, global_unit, weights = index.arrays
-    k = centroids.shape[1]
     projected = centroids[0].astype(np.float64) @ np.asarray(W_l, np.float64)
     probes = np.concatenate([projected.astype(np.float32), centroids[0], global_unit])
     out = np.empty(len(users), np.float32)
@@ -268,9 +267,7 @@ def _curve(pool: NDArray[np.float32]) -> tuple[tuple[int, float], ...]:
 
 
 @numba.njit(nogil=True, cache=True)
-def _finish(
-    users: F32, products: F32, bias: F32, gram: F32, weights: tuple[float, float, float], out: F32
-) -> bool:
+def _finish(users: F32, products: F32, bias: F32, gram: F32, weights: tuple[float, float, float], out: F32) -> bool:
     """Scores float32[n] from users float32[n, h] and products float32[tiles, 2k + 1, _LANES].
 
     Returns whether the squared lengths of all users are finite.

@@ -39,7 +39,8 @@ def best_candidates(index: Index, units: F32, V: F32, n: int, threads: int) -> t
     pieces = max(1, usable(threads) // max(len(blocks), 1))
     few = 0 < n * _SHARE <= len(index) and len(index) >= _FEW and index.centroids.shape[1] > 0
     codes = index.codes if few else None
-    people = () if codes is None else (*coded(units, codes.centre), *coded(V, codes.centre))
+    centre = np.zeros((2, V.shape[1]), np.float32) if codes is None else codes.centre
+    (unit_codes, unit_facts), (v_codes, v_facts) = coded(units, centre), coded(V, centre)
 
     def work(block: tuple[int, int]) -> None:
         some = slice(*block)
@@ -49,7 +50,7 @@ def best_candidates(index: Index, units: F32, V: F32, n: int, threads: int) -> t
             spread(lambda part: score_tiles(*index.arrays, units[some], V[some], *part, made), everyone, pieces)
             _best_of_all(made, rows[some], scores[some])
             return
-        own = [x[some] for x in people]
+        own = unit_codes[some], unit_facts[some], v_codes[some], v_facts[some]
         tables = codes.bytes, codes.facts, codes.longest, index.gram, index.arrays[4], index.centroids.shape[2]
         spread(lambda part: fill_bounds(*tables, *own, *part, n, made), ranges(len(codes.bytes), pieces), pieces)
         _best_within(made, *index.arrays, units[some], V[some], rows[some], scores[some])
@@ -80,7 +81,7 @@ def _best_within(
     rows: I64,
     scores: F32,
 ) -> None:
-    """The best candidates of U users into rows int64[U, n] and scores float32[U, n], n >= 1, given float32[U, C] bounds."""
+    """The best candidates of U users into rows int64[U, n] and scores float32[U, n], n >= 1; bounds float32[U, C]."""
     n = rows.shape[1]
     for u in range(len(units)):
         unit, v, chosen = units[u : u + 1], V[u : u + 1], rows[u]

@@ -2,8 +2,8 @@
 
 Whoever knows the n-th best exact score needs to compute only those whose bound reaches it, and gets the same result.
 
-**The bound.** For one pair let c_j be the centroids, û = E_u/|E_u|, v = W_l E_u, M the length of the longest c_j, and let
-the exact scorer arrive, in float32, at weights w̃_j and products ã_j = c_j·û. From the bytes come a_j with
+**The bound.** For one pair let c_j be the centroids, û = E_u/|E_u|, v = W_l E_u, M the length of the longest c_j, and
+let the exact scorer arrive, in float32, at weights w̃_j and products ã_j = c_j·û. From the bytes come a_j with
 |a_j - ã_j| ≤ ρ_j = `radius`, and logits that differ from the exact scorer's by at most
 
     δ_j = |τ| min(2, e_j (1 - th_j² + 0.77 e_j)) + rounding,    e_j = |v| ρ_j,  th_j = tanh(approximate v·c_j),
@@ -20,8 +20,9 @@ t = max(0, Σ w_j a_j / Σ w_j p_j). Then Σ w_j (a_j - t p_j) ≤ 0, and
     D ≥ Σ w_j (p_j - g_j |p_j|) =: L,
 
 so that N/D ≤ t + K/L where L > 0. A negative β turns the signs of û. Rounding: with W = Σ w_j (1 + g_j) and
-ω = (h + 4k + 64) 2⁻²³ the exact scorer's N is off by at most ωWM and its D² by ω(WM)²; p_j may add 4ωWM to D. Where that
-leaves nothing of D, or g_j is too large to be bounded, the bound is infinite. The global cosine is off by its radius.
+ω = (h + 4k + 64) 2⁻²³ the exact scorer's N is off by at most ωWM and its D² by ω(WM)²; p_j may add 4ωWM to D. Where
+that leaves nothing of D, or g_j is too large to be bounded, the bound is infinite. The global cosine is off by its
+radius. A weight that float32 takes for 0 is less than e⁻⁷⁰ of the largest, far below ω.
 
 z is first the direction of the mean centroid, which costs nothing; for candidates whose bound is among the best so
 far it is then the direction of Σ w_j c_j itself, by the Gram matrix: D is then all but exact.
@@ -116,7 +117,7 @@ def fill_bounds(
         first, size = tile * LANES, min(LANES, len(gram) - tile * LANES)
         for u in range(len(units)):
             for j in range(k + 1):
-                lane_dots(codes[tile, j], units[u], queries[u], with_unit[j], with_query[j])
+                lane_dots(codes[tile, j], units[u], queries[u], with_unit[j], with_query[j])  # type: ignore[call-arg]
             _dequantised(with_unit[:k], facts[tile], units_facts[u], sign, a)
             _dequantised(with_query[:k], facts[tile], queries_facts[u], _ONE, th)
             tanh(th.reshape(k * LANES), work, bits)

@@ -58,7 +58,7 @@ class Index:
 
     @cached_property
     def codes(self) -> Codes:
-        """The candidates in bytes, made when the first user asks for a few of many; a quarter of the centroids' size."""
+        """The candidates in bytes, made at the first question for few of many; 29 % of the centroids' size."""
         return Codes.build(self.centroids, self.global_unit, self.bias)
 
     def take(self, rows: NDArray[np.integer]) -> Index:

@@ -19,7 +19,7 @@ LANES = 32
 _I8, _I16, _I32 = ir.IntType(8), ir.IntType(16), ir.IntType(32)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def lane_dots(context: Any, codes: Any, x: Any, y: Any, with_x: Any, with_y: Any) -> Any:
     """with_x[l] = Σ_t codes[t // 2, l, t % 2] · x[t] for all lanes l, and with_y likewise.
 
@@ -37,7 +37,7 @@ def _lane_dots(context: Any, builder: Any, signature: Any, arguments: Any) -> An
     codes, x, y, with_x, with_y = (
         context.make_array(t)(context, builder, a) for t, a in zip(signature.args, arguments, strict=True)
     )
-    pairs = cgutils.unpack_tuple(builder, codes.shape, 3)[0]
+    pairs = cgutils.unpack_tuple(builder, codes.shape, 3)[0]  # type: ignore[no-untyped-call]
     index, lanes = pairs.type, ir.VectorType(_I32, LANES)
     wide, pair = ir.VectorType(_I32, 2 * LANES), ir.VectorType(_I16, 2)
     even = ir.Constant(lanes, list(range(0, 2 * LANES, 2)))
@@ -48,7 +48,8 @@ def _lane_dots(context: Any, builder: Any, signature: Any, arguments: Any) -> An
     def load(data: Any, position: Any, vector: Any, align: int) -> Any:
         return builder.load(builder.bitcast(builder.gep(data, [position]), vector.as_pointer()), align=align)
 
-    sums = [cgutils.alloca_once_value(builder, ir.Constant(lanes, [0] * LANES)) for _ in range(2)]
+    zero = ir.Constant(lanes, [0] * LANES)
+    sums = [cgutils.alloca_once_value(builder, zero) for _ in range(2)]  # type: ignore[no-untyped-call]
     with cgutils.for_range(builder, pairs) as loop:
         row = builder.mul(loop.index, index(2 * LANES))
         code = builder.zext(load(codes.data, row, ir.VectorType(_I8, 2 * LANES), 1), wide)

@@ -1,8 +1,8 @@
 """Exact scores of users against candidates: `score = α cos(E_u, E_global) + β cos(E_u, E_local)` (equations 2, 9, 10).
 
 One fused loop reads a candidate's centroids once for both products it needs, and never forms E_local: with v = W_l E_u
-and û = E_u/|E_u|, cos(E_u, E_local) = Σ_j w_j (E_s[j]·û) / sqrt(wᵀ E_s E_sᵀ w). Who wants only the n best candidates gets
-them with the same bits from few exact scores (`lookalike.best`). Kernels are serial and release the GIL; `threads`
+and û = E_u/|E_u|, cos(E_u, E_local) = Σ_j w_j (E_s[j]·û) / sqrt(wᵀ E_s E_sᵀ w). Who wants only the n best candidates
+gets them with the same bits from few exact scores (`lookalike.best`). Kernels are serial and release the GIL; `threads`
 spreads candidates or users over a pool. A score has the same bits alone and in a batch.
 """
 
