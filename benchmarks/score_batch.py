@@ -2,8 +2,8 @@
 
 Ours is `top_candidates`; rows and scores must equal those of the fused float32 loop to the bit. The limit is that of
 the 2·k·h multiply-adds a pair as a product of float32 matrices, with as many threads; the goal is 1.5 of it. All
-seconds are a user's. Centroids of a trained model and of ReLU'd Gaussians; the worse decides. The peer's products are two
-matrix products for a block of users; it scores one block, as its time does not depend on which.
+seconds are a user's. Centroids of a trained model and of ReLU'd Gaussians; the worse decides. The peer forms E_local of
+a block of users by matrix products; it scores one block, as its time does not depend on which.
 """
 
 from __future__ import annotations
