@@ -47,7 +47,7 @@ def exp(x: F32, bits: NDArray[np.int32]) -> None:
         x[i] *= scale[i]
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(nogil=True, cache=True, error_model="numpy")  # a check for division by zero would keep it from vectors
 def tanh(x: F32, work: F32, bits: NDArray[np.int32]) -> None:
     """x <- tanh(x) in place for float32[n], to about 2e-7 absolute. work float32[n] and bits int32[n] are scratch."""
     for i in range(x.shape[0]):
@@ -106,3 +106,59 @@ def finish(
         if total > _ZERO:
             cosine = reach / max(np.float32(np.sqrt(max(norm, _ZERO))), _EPSILON * total)
         out[r] = linear[r] + local[candidate[r]] * cosine
+
+
+@numba.njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
+def finish_lanes(
+    products: F32,
+    lengths: F32,
+    bias: F32,
+    gram: F32,
+    offset: float,
+    local: float,
+    temperature: float,
+    w: F32,
+    work: F32,
+    bits: NDArray[np.int32],
+    out: F32,
+) -> None:
+    """Scores of L users and one candidate, user beside user, so that every step is one over whole vectors.
+
+    products float32[2k + 1, L]: E_s[j] · W_l E_u, E_s[j] · E_u, linear · E_u. lengths float32[L]: |E_u|, at least
+    EPSILON. bias float32[k], gram float32[k, k], offset and local of the candidate. w float32[k, L], work and bits of
+    k * L: scratch. out float32[L].
+    """
+    k, lanes = w.shape
+    w[:] = products[:k]
+    flat = w.reshape(k * lanes)
+    tanh(flat, work, bits)
+    scale = np.float32(temperature)
+    most = np.full(lanes, np.float32(-np.inf), np.float32)
+    for j in range(k):
+        for i in range(lanes):
+            w[j, i] = scale * w[j, i] + bias[j]
+            most[i] = max(most[i], w[j, i])
+    for j in range(k):
+        for i in range(lanes):
+            w[j, i] -= most[i]
+    exp(flat, bits)
+    total, reach, norm = np.zeros(lanes, np.float32), np.zeros(lanes, np.float32), np.zeros(lanes, np.float32)
+    for j in range(k):
+        for i in range(lanes):
+            total[i] += w[j, i]
+            reach[i] += w[j, i] * products[k + j, i]
+    row = np.empty(lanes, np.float32)
+    for j in range(k):
+        half = _HALF * gram[j, j]
+        for i in range(lanes):
+            row[i] = half * w[j, i]
+        for other in range(j):
+            g = gram[j, other]
+            for i in range(lanes):
+                row[i] += g * w[other, i]
+        for i in range(lanes):
+            norm[i] += _TWO * w[j, i] * row[i]
+    added, rest = np.float32(offset), np.float32(local)
+    for i in range(lanes):
+        along = reach[i] / max(np.float32(np.sqrt(max(norm[i], _ZERO))), _EPSILON * total[i])
+        out[i] = (products[2 * k, i] + rest * along) / lengths[i] + added

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinfolk.errors import DataError, OptionError, TooFewSeedsError
-from kinfolk.lookalike.attend import EPSILON, finish
-from kinfolk.lookalike.dots import F32, dot, dots
+from kinfolk.lookalike.attend import EPSILON, finish_lanes
+from kinfolk.lookalike.dots import F32, dot
 from kinfolk.lookalike.index import Index
 from kinfolk.lookalike.threads import spread
 from kinfolk.lookalike.topk import top
@@ -24,7 +24,8 @@ from kinfolk.lookalike.topk import top
 Reach = Literal["narrow", "balanced", "broad"]
 REACH_PERCENT: dict[str, float] = {"narrow": 1.0, "balanced": 5.0, "broad": 10.0}
 
-_ROWS = 64  # users finished at once
+_LANES = 16  # users beside each other: so few that BLAS takes no threads of its own for a product with 2k + 1 probes
+_TILES = 64  # tiles at once: their users and products stay in the nearer caches
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,7 @@ def score_all(
     """Every user against one candidate, in one pass over the users.
 
     With one candidate the projection moves to its side: E_s[j] · W_l E_u = (W_lᵀ E_s[j]) · E_u, so that a user costs
-    2k + 1 products of width h and W_l E_u is never formed.
+    2k + 1 products of width h and W_l E_u is never formed. They are a product of matrices for a few users at a time.
 
     Args:
         users: [N, h] embeddings E_u, float32 or what converts to it; may be memory-mapped, read in blocks.
@@ -191,20 +192,37 @@ def score_all(
     if block < 1:
         raise OptionError(f"block is {block}, expected at least 1", "give a positive number of users")
     centroids, bias, gram, linear, offset, local, temperature = index.arrays
-    k = centroids.shape[1]
     projected = centroids[0].astype(np.float64) @ np.asarray(W_l, np.float64)
     probes = np.concatenate([projected.astype(np.float32), centroids[0], linear])
     out = np.empty(len(users), np.float32)
 
     def work(first: int) -> None:
-        part = np.array(users[first : first + block], np.float32, order="C")
-        if not np.isfinite(part).all():
-            bad = first + int(np.argmin(np.isfinite(part).all(axis=1)))
-            raise DataError(f"the embedding of user row {bad} holds NaN or infinity", "leave this user out")
-        _score_users(part, probes, k, bias, gram, offset, local, temperature, out[first : first + block])
+        part = np.ascontiguousarray(users[first : first + block], np.float32)
+        products = np.empty((_TILES, len(probes), _LANES), np.float32)
+        for start in range(0, len(part), _TILES * _LANES):
+            some = part[start : start + _TILES * _LANES]
+            tiles = _whole_tiles(some)
+            made = np.matmul(probes, tiles.transpose(0, 2, 1), out=products[: len(tiles)])
+            found = out[first + start : first + start + len(some)]
+            if not _finish(some, made, bias[0], gram[0], offset[0], local[0], temperature, found):
+                _check_finite(some, first + start)
 
     spread(work, range(0, len(users), block), threads)
     return out
+
+
+def _whole_tiles(users: F32) -> F32:
+    """float32[n, h] as [tiles, _LANES, h]; zeros after the last."""
+    missing = -len(users) % _LANES
+    whole = np.concatenate([users, np.zeros((missing, users.shape[1]), np.float32)]) if missing else users
+    return whole.reshape(-1, _LANES, users.shape[1])
+
+
+def _check_finite(users: F32, first: int) -> None:
+    finite = np.isfinite(users).all(axis=1)
+    if not finite.all():
+        bad = first + int(np.argmin(finite))
+        raise DataError(f"the embedding of user row {bad} holds NaN or infinity", "leave this user out")
 
 
 def check_choice(*, size: int | None, percent: float | None, min_score: float | None, reach: Reach | None) -> None:
@@ -242,35 +260,32 @@ def _known(rows: NDArray[np.integer] | None, total: int, name: str) -> NDArray[n
 def _curve(pool: NDArray[np.float32]) -> tuple[tuple[int, float], ...]:
     n = len(pool)
     grid = {digit * 10**power for power in range(len(str(n))) for digit in (1, 2, 5)}
-    sizes = sorted({s for s in grid if s < n} | ({n} if n else set()))
-    ordered = np.sort(pool)[::-1]
-    return tuple((size, float(ordered[size - 1])) for size in sizes)
+    sizes = sorted({s for s in grid if s < n} | {n})
+    if not n:
+        return ()
+    ordered = np.partition(pool, [n - size for size in sizes])
+    return tuple((size, float(ordered[n - size])) for size in sizes)
 
 
 @numba.njit(nogil=True, cache=True)
-def _score_users(
-    users: F32, probes: F32, k: int, bias: F32, gram: F32, offset: F32, local: F32, temperature: float, out: F32
-) -> None:
-    """Scores of users float32[N, h]; probes float32[2k + 1, h]: E_s W_l, E_s and the linear part of one candidate."""
-    products = np.empty(_ROWS * k, np.float32)
-    along = np.empty((_ROWS, k), np.float32)
-    straight = np.empty(_ROWS, np.float32)
-    work = np.empty(_ROWS * k, np.float32)
-    bits = np.empty(_ROWS * k, np.int32)
-    candidate = np.zeros(_ROWS, np.int64)
-    found = np.empty(2 * k + 1, np.float32)
-    least = np.float32(EPSILON)
-    for first in range(0, len(users), _ROWS):
-        size = min(_ROWS, len(users) - first)
-        for r in range(size):
-            x = users[first + r]
-            dots(x, probes, 2 * k + 1, found)
-            norm = max(np.float32(np.sqrt(dot(x, x))), least)
-            for j in range(k):
-                products[r * k + j] = found[j]
-                along[r, j] = found[k + j] / norm
-            straight[r] = found[2 * k] / norm + offset[0]
-        finish(
-            products[: size * k], along, straight, candidate[:size], bias, gram, local,
-            temperature, work[: size * k], bits[: size * k], out[first : first + size],
-        )  # fmt: skip
+def _finish(
+    users: F32, products: F32, bias: F32, gram: F32, offset: float, local: float, temperature: float, out: F32
+) -> bool:
+    """Scores float32[n] from users float32[n, h] and products float32[tiles, 2k + 1, _LANES].
+
+    Returns whether the squared lengths of all users are finite.
+    """
+    k = len(bias)
+    lengths, found = np.ones(_LANES, np.float32), np.empty(_LANES, np.float32)
+    w, work, bits = np.empty((k, _LANES), np.float32), np.empty(k * _LANES, np.float32), np.empty(k * _LANES, np.int32)
+    finite = True
+    for tile in range(len(products)):
+        first = tile * _LANES
+        size = min(_LANES, len(users) - first)
+        for i in range(size):
+            square = dot(users[first + i], users[first + i])
+            finite &= bool(np.isfinite(square))
+            lengths[i] = max(np.float32(np.sqrt(square)), np.float32(EPSILON))
+        finish_lanes(products[tile], lengths, bias, gram, offset, local, temperature, w, work, bits, found)
+        out[first : first + size] = found[:size]
+    return finite

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from kinfolk.errors import OptionError
 
+_HEAP = 1000  # more than so many are first told apart by the least of their scores
+
 
 def top(scores: NDArray[np.float32], count: int) -> NDArray[np.int64]:
     """Positions of the `count` highest scores, best first; the lower position first among equals.
@@ -26,8 +28,14 @@ def top(scores: NDArray[np.float32], count: int) -> NDArray[np.int64]:
         raise OptionError(f"asked for the best {count}, expected 0 or more", "ask for a positive number")
     scores = np.ascontiguousarray(scores, np.float32)
     out = np.empty(min(count, len(scores)), np.int64)
-    fill_top(scores, out)
-    return out
+    if not _HEAP < count < len(scores):
+        fill_top(scores, out)
+        return out
+    least = np.partition(scores, len(scores) - count)[len(scores) - count]
+    reaching = np.flatnonzero(scores >= least)
+    fill_top(scores[reaching], out)
+    best: NDArray[np.int64] = reaching[out]
+    return best
 
 
 @numba.njit(nogil=True, cache=True)

@@ -1,0 +1,107 @@
+"""The n best candidates of users, exactly: a look at bytes that bounds every score, then few exact scores.
+
+The bounds (`bounds.fill_bounds`) choose the n most promising candidates; their n-th best exact score is a level that
+every one of the true n best reaches, so that only candidates whose bound reaches it, too, are scored exactly.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+from kinfolk.lookalike.bounds import coded, fill_bounds
+from kinfolk.lookalike.dots import F32
+from kinfolk.lookalike.index import Index
+from kinfolk.lookalike.lloyd import I64
+from kinfolk.lookalike.scan import USERS, score_rows, score_tiles
+from kinfolk.lookalike.threads import ranges, spread, usable
+from kinfolk.lookalike.topk import fill_top
+
+_SHARE = 8  # bounds pay where at most one candidate in so many is wanted
+_FEW = 256  # candidates below which scoring all of them is as fast
+
+
+def best_candidates(index: Index, units: F32, V: F32, n: int, threads: int) -> tuple[I64, F32]:
+    """The n best candidates of every user, equal scores by row, with the bits of the exact scorer.
+
+    Args:
+        index: C candidates; its `codes` are made here where they pay and are not there yet.
+        units: float32[U, h], û.
+        V: float32[U, h], W_l E_u.
+        n: at most C.
+        threads: blocks of users are spread over so many; the candidates of a single user, too.
+
+    Returns:
+        rows int64[U, n] and scores float32[U, n], best first.
+    """
+    rows, scores = np.empty((len(units), n), np.int64), np.empty((len(units), n), np.float32)
+    blocks = ranges(len(units), -(-len(units) // USERS))
+    pieces = max(1, usable(threads) // max(len(blocks), 1))
+    few = 0 < n * _SHARE <= len(index) and len(index) >= _FEW and index.centroids.shape[1] > 0
+    codes = index.codes if few else None
+    centre = np.zeros((2, V.shape[1]), np.float32) if codes is None else codes.centre
+    (unit_codes, unit_facts), (v_codes, v_facts) = coded(units, centre), coded(V, centre)
+
+    h = index.centroids.shape[2]
+
+    def work(block: tuple[int, int]) -> None:
+        some = slice(*block)
+        made = np.empty((block[1] - block[0], len(index)), np.float32)
+        if codes is None:
+            everyone = ranges(len(index), pieces)
+            spread(lambda part: score_tiles(*index.arrays, units[some], V[some], *part, made), everyone, pieces)
+            _best_of_all(made, rows[some], scores[some])
+            return
+        own = unit_codes[some], unit_facts[some], v_codes[some], v_facts[some]
+        tables = codes.bytes, codes.facts, codes.longest, codes.whole, index.gram, float(index.temperature), h
+        spread(lambda part: fill_bounds(*tables, *own, *part, n, made), ranges(len(codes.bytes), pieces), pieces)
+        _best_within(made, *index.arrays, units[some], V[some], rows[some], scores[some])
+
+    spread(work, blocks, threads)
+    return rows, scores
+
+
+@numba.njit(nogil=True, cache=True)
+def _best_of_all(every: F32, rows: I64, scores: F32) -> None:
+    """The best of scores float32[U, C] into rows int64[U, n] and scores float32[U, n]."""
+    for u in range(len(every)):
+        fill_top(every[u], rows[u])
+        for i in range(rows.shape[1]):
+            scores[u, i] = every[u, rows[u, i]]
+
+
+@numba.njit(nogil=True, cache=True)
+def _best_within(
+    bounds: F32,
+    centroids: F32,
+    bias: F32,
+    gram: F32,
+    linear: F32,
+    offset: F32,
+    local: F32,
+    temperature: float,
+    units: F32,
+    V: F32,
+    rows: I64,
+    scores: F32,
+) -> None:
+    """The best candidates of U users into rows int64[U, n] and scores float32[U, n], n >= 1; bounds float32[U, C]."""
+    n = rows.shape[1]
+    for u in range(len(units)):
+        unit, v, chosen = units[u : u + 1], V[u : u + 1], rows[u]
+        fill_top(bounds[u], chosen)
+        first = np.empty(n, np.float32)
+        score_rows(
+            centroids, bias, gram, linear, offset, local, temperature, unit, v, np.zeros(n, np.int64), chosen, first
+        )  # fmt: skip
+        level = first.min()
+        reaching = np.flatnonzero(~(bounds[u] < level))
+        found = np.empty(len(reaching), np.float32)
+        nobody = np.zeros(len(reaching), np.int64)
+        score_rows(
+            centroids, bias, gram, linear, offset, local, temperature, unit, v, nobody, reaching, found
+        )  # fmt: skip
+        best = np.empty(n, np.int64)
+        fill_top(found, best)
+        for i in range(n):
+            chosen[i], scores[u, i] = reaching[best[i]], found[best[i]]
