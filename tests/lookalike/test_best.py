@@ -40,9 +40,7 @@ def index_of(centroids: Array, seed: int, share: float = 0.0, **options: float) 
     C, k, h = centroids.shape
     valid = rng.random((C, k)) < 0.67
     valid[: C // 2] = True
-    folded = (
-        Folded(share * rng.random(C), share * rng.normal(size=(C, h)), share * rng.normal(size=C)) if share else None
-    )
+    part = Folded(share * rng.random(C), share * rng.normal(size=(C, h)), share * rng.normal(size=C))
     sizes = rng.integers(1, 10**6, (C, k))
     return Index.build(centroids, sizes, valid, centroids.mean(axis=1), folded=part if share else None, **options)
 
