@@ -60,7 +60,7 @@ unit:
 	$(BIN)/python -m pytest -q -rs -n 2 --dist loadfile
 
 bench: setup ## every benchmark of speed, one after the other
-	for b in $(filter-out $(patsubst %,benchmarks/%.py,harness soak effect synthetic_gap),$(wildcard benchmarks/*.py)); do $(BIN)/python $$b --json || exit 1; done
+	for b in $(filter-out $(patsubst %,benchmarks/%.py,harness crowds soak effect synthetic_gap),$(wildcard benchmarks/*.py)); do $(BIN)/python $$b --json || exit 1; done
 
 soak: setup ## a server under load for twenty minutes: memory flat, nothing refused (MINUTES=20)
 	$(BIN)/python benchmarks/soak.py --minutes $(MINUTES)
