@@ -8,7 +8,7 @@ import pytest
 from kinfolk.data.inputs import unknown_item
 from kinfolk.data.jagged import Jagged
 from kinfolk.lookalike import coclick
-from kinfolk.lookalike.coclick import Profile, profile_of, score_histories, score_profiles
+from kinfolk.lookalike.coclick import Profile, Support, profiles_of, score_histories, score_profiles
 from kinfolk.lookalike.score import score_users
 from kinfolk.lookalike.trend import DECAYS
 from kinfolk.lookalike.weights import Snapshot as Crowds
@@ -60,9 +60,13 @@ def test_profiles_are_the_sum_over_seeds(seed):
     seeds = [set(rng.choice(numbers, rng.integers(0, 30), replace=False).tolist()) for _ in range(12)]
     users = [set(rng.choice(numbers, n, replace=False).tolist()) for n in (0, 1, 7, 40)]
     counts = {int(n): int(rng.integers(0, 50)) for n in numbers}
-    made = profile_of(
-        Jagged.of([sorted(s) for s in seeds], np.int32), lambda n: np.array([counts[int(i)] for i in n]), own=5
-    )
+    ordered = np.sort(numbers).astype(np.int32)
+    known = Support(ordered, np.array([counts[int(i)] for i in ordered]))
+    halves = [(sorted(s)[: len(s) // 2], sorted(s)[len(s) // 3 :]) for s in seeds]  # some items in both
+    before, since = (Jagged.of([h[i] for h in halves], np.int32) for i in range(2))
+    offsets, own = np.array([0, 0, 12, 12]), np.array([0, 5, 0], np.int32)
+    nobody, made, none = profiles_of(before, since, offsets, own, (known, Support()))
+    assert len(nobody.items) == len(none.items) == 0
     assert (np.diff(made.weights) <= 0).all()
     expected = [written_out(u, seeds, lambda i: counts[i], own=5) for u in users]
     padded = np.zeros((2, 80), np.int32), np.zeros((2, 80), np.float32)
@@ -76,7 +80,10 @@ def test_profiles_are_the_sum_over_seeds(seed):
 
 def test_a_profile_keeps_what_weighs_most(monkeypatch):
     monkeypatch.setattr(coclick, "PROFILE", 3)
-    made = profile_of(Jagged.of([[1, 2, 3, 4], [2, 3, 4], [4]], np.int32), lambda n: np.array([1, 1, 100, 1])[n - 1])
+    histories, offsets = Jagged.of([[1, 2, 3, 4], [2, 3, 4], [4]], np.int32), np.array([0, 3])
+    support = Support(np.array([3], np.int32), np.array([40])), Support(np.array([3], np.int32), np.array([60]))
+    nothing = Jagged.of([[], [], []], np.int32)
+    (made,) = profiles_of(histories, nothing, offsets, np.zeros(1, np.int32), support)
     assert made.items.tolist() == [4, 2, 1]
     assert score_profiles(made.items[None], made.weights[None], np.array([0]), np.zeros(0, np.int32)) == 0
     assert not score_histories(Jagged.of([[1]], np.int32), Profile()).any()
@@ -194,12 +201,14 @@ def test_an_audience_is_chosen_by_both_channels(engine, backend, rich_bundle, id
 
 def test_counts_since_training_are_read_by_the_hour(engine, ids, clock):
     profiles = engine._d.model.profiles(clock)
-    numbers = np.array([unknown_item(NEW), unknown_item("never clicked")], np.int32)
+    numbers = [unknown_item(NEW), unknown_item("never clicked")]
 
     def clicks():
         engine._d.counts.flush(clock())
         clock.forward(6000)
-        return profiles._since.clicks(numbers).tolist()
+        found = profiles._since.clicks()
+        counts = dict(zip(found.numbers.tolist(), found.users.tolist(), strict=True))
+        return [counts.get(n, 0) for n in numbers]
 
     assert clicks() == [0, 0]
     posted = 0

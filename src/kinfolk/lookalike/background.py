@@ -15,6 +15,7 @@ folded into the vector that the global cosine is taken with, and costs nothing w
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,6 +66,13 @@ class Background:
         covariance = np.cov(unit.T).astype(np.float32)
         return cls(unit.mean(axis=0).astype(np.float32), covariance, float(lengths.mean()))
 
+    @cached_property
+    def _precision(self) -> F64:
+        """(Σ + ridge)^-1, symmetric."""
+        h, sigma = len(self.mean), self.covariance.astype(np.float64)
+        ridge = max(RIDGE * float(np.trace(sigma)) / h, EPSILON)
+        return np.asarray(np.linalg.inv(sigma + ridge * np.eye(h)), np.float64)
+
     def fold(self, means: NDArray[np.floating], n_seeds: NDArray[np.integer]) -> Folded:
         """The discriminants of C candidates.
 
@@ -72,14 +80,12 @@ class Background:
             means: float[C, h], mean look-alike embedding of each one's seeds.
             n_seeds: int[C].
         """
-        h = len(self.mean)
         mu, sigma = self.mean.astype(np.float64), self.covariance.astype(np.float64)
-        ridge = max(RIDGE * float(np.trace(sigma)) / h, EPSILON)
         means = np.asarray(means, np.float64)
-        d = np.linalg.solve(sigma + ridge * np.eye(h), (means / max(self.norm, EPSILON) - mu).T).T
-        d /= np.maximum(np.sqrt(np.einsum("ch,hk,ck->c", d, sigma, d)), EPSILON)[:, None]
+        d = (means / max(self.norm, EPSILON) - mu) @ self._precision
+        d /= np.maximum(np.sqrt(((d @ sigma) * d).sum(axis=1)), EPSILON)[:, None]
         towards = means / np.maximum(np.linalg.norm(means, axis=1), EPSILON)[:, None]
-        spread = np.sqrt(np.maximum(np.einsum("ch,hk,ck->c", towards, sigma, towards), 0))
+        spread = np.sqrt(np.maximum(((towards @ sigma) * towards).sum(axis=1), 0))
         share = share_of(n_seeds)
         vector = (share * spread)[:, None] * d
         return Folded(share, vector, share * (towards @ mu) - vector @ mu)

@@ -8,13 +8,12 @@ for an item known by its seeds alone. A vector of 128 numbers knows what a user 
 articles; and of items born after training it knows nothing, where a history knows them all. A score is RALM's plus
 `weight` times co (decision 7); the weight is learned (`lookalike.blend`).
 
-Where users ask one at a time the sum over seeds is made beforehand: `profile_of` gives the items that weigh most,
+Where users ask one at a time the sum over seeds is made beforehand: `profiles_of` gives the items that weigh most,
 `score_profiles` looks them up among the user's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -71,23 +70,35 @@ class Profile:
     weights: F32 = field(default_factory=lambda: np.zeros(0, np.float32))
 
 
-def profile_of(
-    histories: Jagged, support: Callable[[NDArray[np.integer]], NDArray[np.integer]], *, own: int = 0
-) -> Profile:
-    """The `PROFILE` items that weigh most in co.
+@dataclass(frozen=True)
+class Support:
+    """Users of items: numbers int32[m] ascending, users int64[m]; an item that is not there has none."""
+
+    numbers: I32 = field(default_factory=lambda: np.zeros(0, np.int32))
+    users: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+
+
+def profiles_of(
+    before: Jagged, since: Jagged, offsets: NDArray[np.int64], own: I32, supports: tuple[Support, Support]
+) -> list[Profile]:
+    """For every candidate the `PROFILE` items that weigh most in co.
 
     Args:
-        histories: one row of distinct int32 item numbers a seed; 0 is no item.
-        support: numbers int[m] -> users of those items, int[m].
-        own: the number of the candidate itself, which does not count.
+        before: a row of distinct int32 item numbers for each seed of all candidates; 0 is no item.
+        since: more of them, distinct in themselves, which may be in `before`, too.
+        offsets: int64[C + 1]; the seeds of candidate c are rows offsets[c]:offsets[c + 1].
+        own: int32[C], the number of the candidate itself, which does not count.
+        supports: users of items are the sum of both, and never fewer than the seeds who clicked one.
     """
-    numbers, counts = np.unique(np.asarray(histories.values, np.int32), return_counts=True)
-    kept = (numbers != 0) & (numbers != own)
-    numbers, counts = numbers[kept], counts[kept]
-    seeds = max(int(np.count_nonzero(histories.lengths)), 1)
-    weights = counts / (seeds * np.sqrt(np.maximum(np.maximum(support(numbers), counts), 1)))
-    best = np.lexsort((numbers, -weights))[:PROFILE]
-    return Profile(numbers[best].astype(np.int32), weights[best].astype(np.float32))
+    count = len(offsets) - 1
+    items, weights = np.zeros((count, PROFILE), np.int32), np.zeros((count, PROFILE), np.float32)
+    lengths = np.zeros(count, np.int64)
+    rows = (np.asarray(x, np.int32) for x in (before.values, since.values))
+    bounds = (np.asarray(x, np.int64) for x in (before.offsets, since.offsets, offsets))
+    (first, second), (of_first, of_second, of_candidate) = rows, bounds
+    known = (supports[0].numbers, supports[0].users, supports[1].numbers, supports[1].users)
+    _profiles(first, of_first, second, of_second, of_candidate, own, *known, items, weights, lengths)
+    return [Profile(items[c, :n], weights[c, :n]) for c, n in enumerate(lengths.tolist())]
 
 
 def score_histories(users: Jagged, profile: Profile, *, threads: int | None = 1) -> F32:
@@ -127,6 +138,65 @@ def score_profiles(items: I32, weights: F32, rows: NDArray[np.integer], history:
         chosen, own = np.ascontiguousarray(rows, np.int64), np.ascontiguousarray(history[-_MOST:], np.int32)
         _looked_up(items, weights, chosen, own, out)
     return out
+
+
+@numba.njit(nogil=True, cache=True)
+def _users_of(item: np.int32, numbers: I32, users: NDArray[np.int64]) -> int:
+    at = np.searchsorted(numbers, item)
+    return users[at] if at < len(numbers) and numbers[at] == item else 0
+
+
+@numba.njit(nogil=True, cache=True)
+def _profiles(
+    before: I32,
+    of_before: NDArray[np.int64],
+    since: I32,
+    of_since: NDArray[np.int64],
+    offsets: NDArray[np.int64],
+    own: I32,
+    numbers_a: I32,
+    users_a: NDArray[np.int64],
+    numbers_b: I32,
+    users_b: NDArray[np.int64],
+    items: I32,
+    weights: F32,
+    lengths: NDArray[np.int64],
+) -> None:
+    """Gather what the seeds of a candidate clicked, once a seed, count equal numbers, keep the weightiest."""
+    for c in range(len(own)):
+        first, last = offsets[c], offsets[c + 1]
+        every = np.empty(of_before[last] - of_before[first] + of_since[last] - of_since[first], np.int32)
+        n, seeds = 0, 0
+        for s in range(first, last):
+            start = n
+            for i in range(of_before[s], of_before[s + 1]):
+                if before[i] != 0 and before[i] != own[c]:
+                    every[n] = before[i]
+                    n += 1
+            end = n
+            for i in range(of_since[s], of_since[s + 1]):
+                new = since[i] != 0 and since[i] != own[c]
+                for j in range(start, end):
+                    new = new and every[j] != since[i]
+                if new:
+                    every[n] = since[i]
+                    n += 1
+            seeds += n > start
+        ordered = np.sort(every[:n])
+        numbers, found, m = np.empty(n, np.int32), np.empty(n), 0
+        at = 0
+        while at < n:
+            item, count = ordered[at], 0
+            while at < n and ordered[at] == item:
+                count += 1
+                at += 1
+            users = _users_of(item, numbers_a, users_a) + _users_of(item, numbers_b, users_b)
+            numbers[m], found[m] = item, count / (seeds * np.sqrt(max(users, count)))
+            m += 1
+        best = np.argsort(-found[:m], kind="mergesort")[: items.shape[1]]
+        lengths[c] = len(best)
+        for i in range(len(best)):
+            items[c, i], weights[c, i] = numbers[best[i]], found[best[i]]
 
 
 @numba.njit(nogil=True, cache=True)

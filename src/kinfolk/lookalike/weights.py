@@ -144,7 +144,8 @@ class Weights:
 
     def with_background(self, background: Background) -> Weights:
         """The same model with that."""
-        more = {f"background_{name}": np.asarray(value, np.float32) for name, value in vars(background).items()}
+        values = {"mean": background.mean, "covariance": background.covariance, "norm": background.norm}
+        more = {f"background_{name}": np.asarray(value, np.float32) for name, value in values.items()}
         return Weights(self.config, {**self.arrays, **more})
 
     @property

@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 
 from kinfolk.bundle import Bundle
 from kinfolk.data.jagged import Jagged
+from kinfolk.lookalike.coclick import Support
 from kinfolk.online.living import Living
 
 I64 = NDArray[np.int64]
+
+_KEPT = 1 << 20
 
 
 class Items:
@@ -25,10 +28,35 @@ class Items:
 
     def __init__(self, bundle: Bundle, living: Living) -> None:
         self._bundle, self._living = bundle, living
+        self._known: dict[str, int] = {}  # numbers that were asked for
 
     def numbers(self, items: Sequence[str]) -> NDArray[np.int32]:
         """int32[n] of outside item ids; 0 for those that count as never clicked."""
-        return self._living.live().items(items)
+        known = self._known
+        new = [item for item in items if item not in known]
+        if new:
+            if len(known) > _KEPT:
+                known = self._known = {}
+                new = list(items)
+            known.update(zip(new, self._living.live().items(new).tolist(), strict=True))
+        return np.fromiter(map(known.__getitem__, items), np.int32, len(items))
+
+    def of_one(self, row: int, told: Sequence[NDArray[np.integer]] | None, trail: Sequence[str]) -> NDArray[np.int32]:
+        """int32[m] distinct item numbers of one user with the items they clicked since training.
+
+        Args:
+            row: of the bundle, -1 for nobody.
+            told: histories that count instead of the bundle's, or None.
+            trail: items clicked since.
+        """
+        if told is not None:
+            before = list(dict.fromkeys(n for h in told for n in h.tolist()))
+        else:
+            before = self._histories[row if row >= 0 else len(self._histories) - 1].tolist()
+        seen = dict.fromkeys(before)
+        seen.update(dict.fromkeys(self.numbers(trail).tolist()))
+        seen.pop(0, None)
+        return np.fromiter(seen, np.int32, len(seen))
 
     def of(self, rows: I64, told: Mapping[int, Sequence[NDArray[np.integer]]]) -> Jagged:
         """Distinct int32 item numbers of n users.
@@ -45,14 +73,6 @@ class Items:
             each[i] = np.array(list(dict.fromkeys(n for h in histories for n in h.tolist())), np.int32)
         return Jagged.concatenate(each, np.int32)
 
-    def support(self, numbers: NDArray[np.integer]) -> I64:
-        """int64[n] users of training who clicked items; 0 for items that came later."""
-        known, users = self._support
-        if not len(known):
-            return np.zeros(len(numbers), np.int64)
-        at = np.minimum(np.searchsorted(known, numbers), len(known) - 1)
-        return np.where(known[at] == numbers, users[at], 0)
-
     @cached_property
     def _histories(self) -> Jagged:
         """Of the users of training, and an empty row after them."""
@@ -64,10 +84,11 @@ class Items:
         return Jagged(np.asarray(found.values), np.append(offsets, offsets[-1]))
 
     @cached_property
-    def _support(self) -> tuple[NDArray[np.int32], I64]:
-        """Numbers of the items that were clicked in training, ascending, and how many users each had."""
+    def support(self) -> Support:
+        """How many users of training clicked each item."""
         values = np.asarray(self._histories.values)
         strange, counts = np.unique(values[values < 0], return_counts=True)
         known = np.bincount(values[values >= 0])
         clicked = np.flatnonzero(known)
-        return np.concatenate([strange, clicked]).astype(np.int32), np.concatenate([counts, known[clicked]])
+        numbers, users = np.concatenate([strange, clicked]), np.concatenate([counts, known[clicked]])
+        return Support(numbers.astype(np.int32), users.astype(np.int64))

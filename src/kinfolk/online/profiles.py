@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinfolk.data.jagged import Jagged
-from kinfolk.lookalike.coclick import Profile, profile_of
+from kinfolk.lookalike.coclick import Profile, Support, profiles_of
 from kinfolk.online.clock import Clock
 from kinfolk.online.counts import HOUR
 from kinfolk.online.crowd import Crowd
@@ -47,38 +47,24 @@ class Profiles:
         if not self.space.co_clicks or not crowds:
             return [Profile()] * len(crowds)
         newest = [crowd.seeds.user[-SEEDS:] for crowd in crowds]
-        offsets = np.cumsum([0, *map(len, newest)])
-        histories = self._histories(np.concatenate(newest))
-        own = self.space.items.numbers([crowd.candidate for crowd in crowds]).tolist()
-        return [
-            profile_of(histories.take(np.arange(offsets[i], offsets[i + 1])), self._users, own=own[i])
-            for i in range(len(crowds))
-        ]
+        users, offsets = np.concatenate(newest), np.cumsum([0, *map(len, newest)])
+        names, trails = self._seeds.trails(users, self._trail_length)
+        numbers = self.space.items.numbers(names)
+        since = Jagged(numbers[np.asarray(trails.values, np.int64)], trails.offsets)
+        own = self.space.items.numbers([crowd.candidate for crowd in crowds])
+        return profiles_of(self.space.clicked(users), since, offsets, own, self._supports())
 
     def of_list(self, users: NDArray[np.uint64]) -> Profile:
         """Of a seed list that is no candidate's: at most `LISTED` of it, evenly spread, by their histories alone."""
         if not self.space.co_clicks:
             return Profile()
-        return profile_of(self.space.clicked(users[:: max(1, -(-len(users) // LISTED))]), self._users)
+        some = users[:: max(1, -(-len(users) // LISTED))]
+        nothing = Jagged(np.zeros(0, np.int32), np.zeros(len(some) + 1, np.int64))
+        whole, nobody = np.array([0, len(some)], np.int64), np.zeros(1, np.int32)
+        return profiles_of(self.space.clicked(some), nothing, whole, nobody, self._supports())[0]
 
-    def _histories(self, users: NDArray[np.uint64]) -> Jagged:
-        """Distinct item numbers of every user."""
-        before = self.space.clicked(users)
-        names, trails = self._seeds.trails(users, self._trail_length)
-        if not len(trails.values):
-            return before
-        numbers = self.space.items.numbers(names)[np.asarray(trails.values, np.int64)]
-        row = np.concatenate([before.rows(), trails.rows()])
-        item = np.concatenate([np.asarray(before.values, np.int64), numbers])
-        pairs = np.unique((row << 32) | (item & 0xFFFFFFFF))  # once a user
-        return Jagged(
-            (pairs & 0xFFFFFFFF).astype(np.uint32).view(np.int32),
-            np.searchsorted(pairs >> 32, np.arange(len(users) + 1)).astype(np.int64),
-        )
-
-    def _users(self, numbers: NDArray[np.integer]) -> NDArray[np.int64]:
-        """Of items."""
-        return self.space.items.support(numbers) + self._since.clicks(numbers)
+    def _supports(self) -> tuple[Support, Support]:
+        return self.space.items.support, self._since.clicks()
 
 
 class _Since:
@@ -90,17 +76,14 @@ class _Since:
         self._hour = -1
         self._before: dict[str, int] = {}
         self._read_at: int | None = None
-        self._numbers, self._counts = np.zeros(0, np.int32), np.zeros(0, np.int64)
+        self._found = Support()
 
-    def clicks(self, numbers: NDArray[np.integer]) -> NDArray[np.int64]:
-        """int64[n]; 0 for an item that was not clicked since."""
+    def clicks(self) -> Support:
+        """As of a few seconds ago at most."""
         now = self._clock()
         if self._read_at is None or not 0 <= now - self._read_at < _EVERY_MS:
             self._read(now)
-        if not len(self._numbers):
-            return np.zeros(len(numbers), np.int64)
-        at = np.minimum(np.searchsorted(self._numbers, numbers), len(self._numbers) - 1)
-        return np.where(self._numbers[at] == numbers, self._counts[at], 0)
+        return self._found
 
     def _read(self, now: int) -> None:
         hour = max(now // HOUR, self._first)
@@ -114,7 +97,7 @@ class _Since:
             total[name] = total.get(name, 0) + count
         numbers = self._space.items.numbers(list(total))
         order = np.argsort(numbers, kind="stable")
-        self._numbers, self._counts = numbers[order], np.fromiter(total.values(), np.int64, len(total))[order]
+        self._found = Support(numbers[order], np.fromiter(total.values(), np.int64, len(total))[order])
         self._read_at = now
 
     def _everybody(self, since: int) -> dict[str, int]:

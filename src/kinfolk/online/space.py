@@ -246,11 +246,10 @@ class Space:
 
     def items_of(self, key: int, trail: Sequence[str]) -> NDArray[np.int32]:
         """int32[m] distinct item numbers of one user, with the items they clicked since training."""
-        before = np.asarray(self.clicked(np.array([key], np.uint64))[0], np.int32)
-        if not trail:
-            return before
-        new = self.items.numbers(trail)
-        return np.concatenate([before, new[(new != 0) & ~np.isin(new, before)]])
+        told = self._told.get(key)
+        row = int(self._base_rows(np.array([key], np.uint64))[0])
+        left = row >= 0 and bool(self._left[row])
+        return self.items.of_one(-1 if left else row, None if told is None else told[1].histories, trail)
 
     # Crowds
 
