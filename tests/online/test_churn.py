@@ -87,4 +87,4 @@ def stored(backend, model):
 
 def test_the_count_sees_what_a_table_keeps(small_bundle):
     index = LiveIndex(small_bundle.weights, small_bundle.version, room=7)
-    assert entries(index)["._arrays[]"] == 13 * 7
+    assert entries(index)["._arrays[]"] == 14 * 7

@@ -8,7 +8,7 @@ import pytest
 from kinfolk.data.inputs import unknown_item
 from kinfolk.data.jagged import Jagged
 from kinfolk.lookalike import coclick
-from kinfolk.lookalike.coclick import Profile, Support, profiles_of, score_histories, score_profiles
+from kinfolk.lookalike.coclick import Profile, Support, profiles_of, score_histories, score_profiles, sieves
 from kinfolk.lookalike.score import score_users
 from kinfolk.lookalike.trend import DECAYS
 from kinfolk.lookalike.weights import Snapshot as Crowds
@@ -71,7 +71,8 @@ def test_profiles_are_the_sum_over_seeds(seed):
     expected = [written_out(u, seeds, lambda i: counts[i], own=5) for u in users]
     padded = np.zeros((2, 80), np.int32), np.zeros((2, 80), np.float32)
     padded[0][1, : len(made.items)], padded[1][1, : len(made.items)] = made.items, made.weights
-    one_by_one = [score_profiles(*padded, np.array([0, 1]), np.array(sorted(u), np.int32)) for u in users]
+    rows, sieve = np.array([0, 1]), sieves(padded[0])
+    one_by_one = [score_profiles(*padded, sieve, rows, np.array(sorted(u), np.int32)) for u in users]
     np.testing.assert_allclose([s[1] for s in one_by_one], expected, atol=1e-6)
     assert not any(s[0] for s in one_by_one), "a candidate without profile shares nothing"
     together = score_histories(Jagged.of([sorted(u) for u in users], np.int32), made, threads=2)
@@ -85,14 +86,18 @@ def test_a_profile_keeps_what_weighs_most(monkeypatch):
     nothing = Jagged.of([[], [], []], np.int32)
     (made,) = profiles_of(histories, nothing, offsets, np.zeros(1, np.int32), support)
     assert made.items.tolist() == [4, 2, 1]
-    assert score_profiles(made.items[None], made.weights[None], np.array([0]), np.zeros(0, np.int32)) == 0
+    items = made.items[None]
+    assert score_profiles(items, made.weights[None], sieves(items), np.array([0]), np.zeros(0, np.int32)) == 0
     assert not score_histories(Jagged.of([[1]], np.int32), Profile()).any()
 
 
-def test_a_history_longer_than_the_table_counts_with_its_end():
-    own = np.arange(1, 2000, dtype=np.int32)
-    items, weights = np.array([[3, 1999]], np.int32), np.ones((1, 2), np.float32)
-    assert score_profiles(items, weights, np.array([0]), own)[0] == pytest.approx(1 / np.sqrt(512))
+def test_what_the_sieve_lets_through_by_chance_counts_nothing():
+    rng = np.random.default_rng(0)
+    items, weights = rng.integers(1, 2**30, (50, 256)).astype(np.int32), np.ones((50, 256), np.float32)
+    history = np.unique(np.r_[rng.integers(2**30, 2**31 - 1, 400), items[7, :3]]).astype(np.int32)
+    found = score_profiles(items, weights, sieves(items), np.arange(50), history)
+    assert found[7] == pytest.approx(3 / np.sqrt(len(history)))
+    assert not np.delete(found, 7).any()
 
 
 def test_a_score_adds_what_the_seeds_clicked_too(engine, backend, rich_bundle, ids):

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinfolk.data.jagged import Jagged
+from kinfolk.lookalike.dots import FAST
 from kinfolk.lookalike.threads import ranges, spread
 
 F32 = NDArray[np.float32]
@@ -30,8 +31,7 @@ I32 = NDArray[np.int32]
 PROFILE = 256
 """Items of a profile; more add next to nothing (decision 7)."""
 _PIECES = 64  # of the users, for the threads
-_PLACES = 1024  # in the table of a user's items
-_MOST = _PLACES // 2
+_SIEVE = 1 << 13  # bits
 
 
 def co_clicks(
@@ -121,22 +121,37 @@ def score_histories(users: Jagged, profile: Profile, *, threads: int | None = 1)
     return out
 
 
-def score_profiles(items: I32, weights: F32, rows: NDArray[np.integer], history: I32) -> F32:
+def sieves(items: I32) -> NDArray[np.uint64]:
+    """Which candidates may have an item, in one look (Bloom 1970, one hash).
+
+    Args:
+        items: int32[C, p] numbers, 0 after the last.
+
+    Returns:
+        uint64[C, 128], one bit of 8,192 for every item.
+    """
+    out = np.zeros((len(items), _SIEVE // 64), np.uint64)
+    _sift(np.ascontiguousarray(items, np.int32), out)
+    return out
+
+
+def score_profiles(items: I32, weights: F32, sieve: NDArray[np.uint64], rows: NDArray[np.integer], history: I32) -> F32:
     """co of one user and candidates with profiles.
 
     Args:
         items: int32[C, p] numbers, 0 after the last.
-        weights: float32[C, p].
+        weights: float32[C, p], 0 after the last.
+        sieve: uint64[C, 128], `sieves` of the items.
         rows: int[n], which candidates.
-        history: int32[m] the user's items, distinct, no 0; of more than 512 the last 512 count.
+        history: int32[m] the user's items, distinct, no 0.
 
     Returns:
         float32[n].
     """
     out = np.zeros(len(rows), np.float32)
     if len(history) and items.shape[1]:
-        chosen, own = np.ascontiguousarray(rows, np.int64), np.ascontiguousarray(history[-_MOST:], np.int32)
-        _looked_up(items, weights, chosen, own, out)
+        chosen, own = np.ascontiguousarray(rows, np.int64), np.ascontiguousarray(history, np.int32)
+        _looked_up(items, weights, sieve, chosen, own, out)
     return out
 
 
@@ -200,34 +215,50 @@ def _profiles(
 
 
 @numba.njit(nogil=True, cache=True)
-def _looked_up(items: I32, weights: F32, rows: NDArray[np.int64], history: I32, out: F32) -> None:
-    table = np.zeros(_PLACES, np.int32)
-    mask = np.uint32(_PLACES - 1)
-    for i in range(len(history)):
-        at = _place(history[i]) & mask
-        while table[at] != 0:
-            at = (at + np.uint32(1)) & mask
-        table[at] = history[i]
-    least = np.float32(1 / np.sqrt(len(history)))
-    for r in range(len(rows)):
-        total = np.float32(0)
-        c = rows[r]
+def _sift(items: I32, out: NDArray[np.uint64]) -> None:
+    for c in range(len(items)):
         for j in range(items.shape[1]):
-            item = items[c, j]
-            if item == 0:
-                break
-            at = _place(item) & mask
-            while table[at] != 0 and table[at] != item:
-                at = (at + np.uint32(1)) & mask
-            if table[at] == item:
-                total += weights[c, j]
+            if items[c, j] != 0:
+                bit = _bit(items[c, j])
+                out[c, bit >> np.uint32(6)] |= np.uint64(1) << np.uint64(bit & np.uint32(63))
+
+
+@numba.njit(nogil=True, cache=True)
+def _looked_up(
+    items: I32, weights: F32, sieve: NDArray[np.uint64], rows: NDArray[np.int64], history: I32, out: F32
+) -> None:
+    """The sieve leaves what is shared and one in thirty of the rest; those are sought in the whole profile."""
+    m = len(history)
+    word, place, left = np.empty(m, np.uint32), np.empty(m, np.uint64), np.empty(m + 1, np.int32)
+    for i in range(m):
+        bit = _bit(history[i])
+        word[i], place[i] = bit >> np.uint32(6), np.uint64(bit & np.uint32(63))
+    least = np.float32(1 / np.sqrt(m))
+    for r in range(len(rows)):
+        c = rows[r]
+        n, own = 0, sieve[c]
+        for i in range(m):  # without a branch, which would be foretold wrongly
+            left[n] = history[i]
+            n += int((own[word[i]] >> place[i]) & np.uint64(1))
+        total = np.float32(0)
+        for i in range(n):
+            total += _weight_of(items[c], weights[c], left[i])
         out[r] = total * least
 
 
+@numba.njit(nogil=True, cache=True, fastmath=FAST)
+def _weight_of(items: I32, weights: F32, item: np.int32) -> np.float32:
+    total = np.float32(0)
+    for j in range(len(items)):
+        total += weights[j] if items[j] == item else np.float32(0)
+    return total
+
+
 @numba.njit(inline="always")
-def _place(item: np.int32) -> np.uint32:
-    """Spread over 22 bits (Knuth's multiplicative hash)."""
-    return (np.uint32(item) * np.uint32(2654435769)) >> np.uint32(10)
+def _bit(item: np.int32) -> np.uint32:
+    """A place in the sieve (Knuth's multiplicative hash)."""
+    product = np.uint32(np.uint32(item) * np.uint32(2654435769))  # numba multiplies in 64 bits
+    return np.uint32(product >> np.uint32(32 - 13))
 
 
 def _fill_sorted(

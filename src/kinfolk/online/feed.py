@@ -86,7 +86,7 @@ def scores_at(served: Served, table: Table, user: Asking, rows: NDArray[np.int64
 def co_click_part(served: Served, table: Table, user: Asking, rows: NDArray[np.int64]) -> F32:
     """float32[n], what co-clicks add to the score."""
     crowds = table.crowds
-    shared = score_profiles(crowds.items, crowds.item_weights, rows, user.items)
+    shared = score_profiles(crowds.items, crowds.item_weights, crowds.sieve, rows, user.items)
     return np.asarray(np.float32(served.weights.co_click) * shared, np.float32)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kinfolk.lookalike.coclick import PROFILE
+from kinfolk.lookalike.coclick import PROFILE, sieves
 from kinfolk.lookalike.index import Index
 from kinfolk.lookalike.weights import Snapshot as Crowds
 from kinfolk.lookalike.weights import Weights
@@ -32,7 +32,7 @@ _NONE = np.zeros((0, 0), np.float32)
 _FLAT, _NO_ITEMS = _NONE.ravel(), np.zeros(0, np.int32)
 _NOBODY = Snapshot("", "", 0, 0, 0, 0, _NONE, _FLAT, _FLAT)
 _FIELDS = ("centroids", "n_valid", "sizes", "gram", "bias", "linear", "offset", "local")
-_BESIDE = ("seeds", "made_at", "recent", "items", "item_weights")
+_BESIDE = ("seeds", "made_at", "recent", "items", "item_weights", "sieve")
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,7 @@ class Table:
         made_at: int64[R] ms.
         recent: float32[R, 4], as in `Snapshot`; of no columns for a model that knows no trend.
         items: int32[R, p], item_weights: float32[R, p], as in `Snapshot`, 0 after the last; of no columns for a model
-            that knows no co-clicks.
+            that knows no co-clicks. sieve: uint64[R, 128], `lookalike.coclick.sieves` of the items.
         facts: row -> the snapshot without what the arrays hold; of those that count.
         members: rises whenever candidates come or go.
     """
@@ -60,6 +60,7 @@ class Table:
     recent: NDArray[np.float32]
     items: NDArray[np.int32]
     item_weights: NDArray[np.float32]
+    sieve: NDArray[np.uint64]
     facts: Sequence[Snapshot]
     members: int
 
@@ -207,6 +208,8 @@ class LiveIndex:
             for row, s in zip(rows.tolist() if width else (), snapshots, strict=bool(width)):
                 values = getattr(s, name)[:width]
                 a[name][row, : len(values)], a[name][row, len(values) :] = values, 0
+        if a["sieve"].shape[1]:
+            a["sieve"][rows] = sieves(a["items"][rows])
 
     def _reserved(self, room: int) -> dict[str, NDArray[Any]]:
         t, w = self._template, self._weights
@@ -214,6 +217,7 @@ class LiveIndex:
         shapes |= {"seeds": ((), np.dtype(np.int64)), "made_at": ((), np.dtype(np.int64))}
         shapes["recent"] = ((0,) if w.trend is None else w.trend.shape, np.dtype(np.float32))
         profile = (PROFILE if w.co_click else 0,)
+        shapes["sieve"] = (sieves(np.zeros((1, 1), np.int32)).shape[1:] if w.co_click else (0,), np.dtype(np.uint64))
         shapes |= {"items": (profile, np.dtype(np.int32)), "item_weights": (profile, np.dtype(np.float32))}
         return {name: np.zeros((room, *shape), dtype) for name, (shape, dtype) in shapes.items()}
 
