@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from kinfolk.online.clock import system_clock
 from kinfolk.online.engine import Engine
 from kinfolk.online.ports import KeyStore
-from kinfolk.serve import logs, memory, problems
+from kinfolk.serve import logs, memory, problems, threads
 from kinfolk.serve.assemble import check_store, load_bundle, make_engine, open_store
 from kinfolk.serve.auth import Guard, check_open
 from kinfolk.serve.context import Context
@@ -31,6 +31,7 @@ def refresh_alone(settings: Settings) -> None:
     """
     check_store(settings, processes=2)
     memory.settle()
+    threads.one_each()
     logs.configure(settings.log_level, settings.log_format)
     log = logs.logger()
     with ended_early(), ExitStack() as stack:

@@ -21,7 +21,7 @@ from fastapi import FastAPI
 
 from kinfolk.errors import KinfolkError, OptionError
 from kinfolk.online.ports import Backend, StoreError
-from kinfolk.serve import logs, memory
+from kinfolk.serve import logs, memory, threads
 from kinfolk.serve.assemble import check_store, load_bundle, make_engine, make_listener, open_bus, open_store
 from kinfolk.serve.auth import check_open
 from kinfolk.serve.context import Context
@@ -88,6 +88,7 @@ def serve_here(settings: Settings, sock: socket.socket, parent: int | None = Non
     number: of this process among the workers.
     """
     memory.settle()
+    threads.one_each()
     sys.setswitchinterval(_TURN)
     logs.configure(settings.log_level, settings.log_format)
     log = logs.logger()
