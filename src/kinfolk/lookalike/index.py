@@ -109,11 +109,13 @@ class Index:
             )
         if not np.isfinite([alpha, beta, temperature]).all():
             raise OptionError(f"alpha {alpha}, beta {beta}, temperature {temperature}", "give finite numbers")
-        order = np.argsort(~valid, axis=1, kind="stable")
-        there = np.take_along_axis(valid, order, 1)
-        kept = np.take_along_axis(np.asarray(centroids, np.float32), order[:, :, None], 1)
+        there, kept = valid, np.asarray(centroids, np.float32)
+        if (valid[:, 1:] > valid[:, :-1]).any():  # else valid ones are first, as crowds of kinfolk have them
+            order = np.argsort(~valid, axis=1, kind="stable")
+            there, sizes = np.take_along_axis(valid, order, 1), np.take_along_axis(sizes, order, 1)
+            kept = np.take_along_axis(kept, order[:, :, None], 1)
         kept = np.ascontiguousarray(np.where(there[:, :, None], kept, np.float32(0)))
-        users = np.where(there, np.take_along_axis(sizes, order, 1), 0).astype(np.float32)
+        users = np.where(there, sizes, 0).astype(np.float32)
         if not (np.isfinite(kept).all() and np.isfinite(users).all() and np.isfinite(global_embedding).all()):
             raise DataError("a candidate's clusters hold NaN or infinity", "cluster its seeds anew")
         bias = np.where(there, np.float32(0), np.float32(PADDING))

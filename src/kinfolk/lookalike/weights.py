@@ -216,8 +216,8 @@ class Weights:
         background = self.background
         if background is None:
             return None
-        users = np.maximum(snapshot.sizes.sum(axis=1, dtype=np.float64), 1)[:, None]
-        means = np.einsum("ck,ckh->ch", snapshot.sizes, snapshot.centroids, dtype=np.float64) / users
+        shares = snapshot.sizes / np.maximum(snapshot.sizes.sum(axis=1), 1)[:, None]
+        means = (shares[:, None] @ snapshot.centroids)[:, 0]
         return background.fold(means, snapshot.n_seeds)
 
     def _averages(self, e: NDArray[np.float32], offsets: NDArray[np.int64]) -> Snapshot:
