@@ -59,8 +59,10 @@ contracts:
 unit:
 	$(BIN)/python -m pytest -q -rs -n 2 --dist loadfile
 
-bench: setup ## every benchmark of speed, one after the other
-	for b in $(filter-out $(patsubst %,benchmarks/%.py,harness crowds soak effect synthetic_gap),$(wildcard benchmarks/*.py)); do $(BIN)/python $$b --json || exit 1; done
+bench: setup ## every benchmark of speed, one after the other; their table goes into docs/performance.md
+	$(BIN)/python benchmarks/all.py --write docs/performance.md
+	$(BIN)/python benchmarks/serve.py
+	$(BIN)/python benchmarks/sizes.py
 
 soak: setup ## a server under load for twenty minutes: memory flat, nothing refused (MINUTES=20)
 	$(BIN)/python benchmarks/soak.py --minutes $(MINUTES)
