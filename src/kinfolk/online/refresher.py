@@ -34,7 +34,7 @@ COUNTERS_KEPT_MS = 90 * 24 * 3_600_000
 """Impressions and clicks by hour are kept for so long."""
 
 _HOUR_MS = 3_600_000
-_SLICE = 64  # candidates
+_SLICE = 24  # candidates
 _POINTS = 1 << 15  # seeds of a slice, but for the last candidate's; 16 MB of embeddings where h is 128
 _PAGE = 1000  # candidates looked through at once
 _BARREN = 1024  # candidates without an embedding, at which those that have retired are first looked for
