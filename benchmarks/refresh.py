@@ -74,11 +74,11 @@ def filled(space: Space, sizes: Sizes, rng: np.random.Generator) -> Backend:
     backend = open_backend("memory:", StoreOptions())
     names = [f"c{i}" for i in range(sizes.candidates)]
     backend.candidates.put([Candidate(name, NOW) for name in names])
-    held = backend.seeds._blocks  # type: ignore[attr-defined]
+    held = backend.seeds._blocks  # type: ignore[attr-defined]  # of the store in memory: appending takes an hour
     for name, share in zip(names, popularity(sizes.candidates), strict=True):
         n = max(1, round(share * sizes.seeds))
         held[name] = blocks.pack(rng.choice(space._keys, n), NOW - rng.integers(0, 30 * 24 * 60 * MINUTE, n))
-    backend.seeds._changed.update(dict.fromkeys(names, 0))  # type: ignore[attr-defined]
+    backend.seeds._changed.update(dict.fromkeys(names, 0))  # type: ignore[attr-defined]  # likewise
     return backend
 
 
@@ -117,7 +117,7 @@ def inertia_ratio(backend: Backend, space: Space, names: list[str]) -> float:
     for name, snapshot in zip(names, backend.snapshots.latest(names, space.model), strict=True):
         assert snapshot is not None
         seeds = backend.seeds.recent(name, 3_000_000)
-        other = space.snapshot(name, seeds, generation=1, made_at=NOW, max_sample=3_000_000)
+        (other,) = space.snapshots([Crowd(name, seeds, 1)], made_at=NOW, max_sample=3_000_000)
         assert other is not None
         points = space.embeddings(seeds.user)[0]
         shown += inertia(points, snapshot.centroids[snapshot.sizes > 0])

@@ -110,7 +110,7 @@ def of_sqlite(n: int) -> dict[str, float]:
         with closing(open_backend(url, StoreOptions(remember_ms=HOUR))) as again:
             late = Clicks.of(np.array([1], np.uint64), ["d"], np.array([NOW + 3 * HOUR]))
             again.seeds.append(late, NOW + 3 * HOUR)
-            again.seeds.fold()  # type: ignore[attr-defined]  # at once, not when enough have come
+            again.seeds.fold()  # type: ignore[attr-defined]  # of the SQLite store alone: at once, not when enough have come
         with closing(sqlite3.connect(file)) as there:
             there.execute("VACUUM")
         return {

@@ -119,7 +119,7 @@ def main() -> None:
             results.append(result)
             head = {k: v for k, v in result.items() if k not in ("auc", "nats")}
             print(" ".join(f"{k}={v:.3f}" if isinstance(v, float) else f"{k}={v}" for k, v in head.items()))
-            for kind, table in result["auc"].items():  # type: ignore[attr-defined]  # a dict of dicts
+            for kind, table in result["auc"].items():  # type: ignore[attr-defined]  # a dict of dicts among plain numbers
                 for n, row in table.items():
                     print(
                         f"  {kind:6} n={n:<4}"

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from kinfolk.lookalike.shrinkage import share_of
 from kinfolk.online.counts import HOUR, Counts
-from kinfolk.online.fallback import Popularity, blend_weight, on_the_scale_of, places, smoothed
+from kinfolk.online.fallback import Popularity, on_the_scale_of, places, smoothed
 from kinfolk.online.ports import StoreError, StoreOptions
 from kinfolk.online.stores.memory import MemoryBackend
 
@@ -40,10 +41,10 @@ def test_with_no_clicks_it_is_the_median(scores):
 
 @given(st.integers(0, 10**7), st.floats(0, 1e6))
 def test_the_weight_rises_with_seeds(n, n0):
-    weight = float(blend_weight(n, n0))
+    weight = float(share_of(n, n0))
     assert 0 <= weight <= 1
-    assert weight <= float(blend_weight(n + 1, n0))
-    assert float(blend_weight(0, n0)) == 0
+    assert weight <= float(share_of(n + 1, n0))
+    assert float(share_of(0, n0)) == 0
     assert n == 0 or n0 > 0 or weight == 1
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from kinfolk.online.clicks import Clicks, user_key, user_keys
 from kinfolk.online.clock import system_clock
+from kinfolk.online.crowd import Crowd
 from kinfolk.online.options import EngineSettings
 from kinfolk.online.ports import Audience, Candidate, Changes, FenceError, Members, StoreError, StoreOptions, UserRecord
 from kinfolk.online.refresher import COUNTERS_KEPT_MS, LEASE, Refresher
@@ -74,7 +75,7 @@ def test_dirty_candidates_are_published_and_clean(backend, space, made, clock, u
     a, b = latest(backend, space, "a"), latest(backend, space, "b")
     assert (a.seeds_used, a.made_at, a.model) == (30, clock(), space.model)
     assert (b.seeds_used, b.generation) == (3, generation)
-    want = space.snapshot("a", backend.seeds.recent("a", 100), generation=0, made_at=0)
+    (want,) = space.snapshots([Crowd("a", backend.seeds.recent("a", 100), 0)], made_at=0)
     assert np.array_equal(a.centroids, want.centroids)
     cursor = backend.snapshots.cursor()
     clock.forward(EVERY)
@@ -277,7 +278,8 @@ def test_it_starts_from_the_last_centroids(backend, space, made, clock, users, m
     refresher.run_once()
     after = latest(backend, space, "a")
     seeds = backend.seeds.recent("a", 100)
-    assert np.array_equal(after.centroids, space.snapshot("a", seeds, generation=0, made_at=0, warm=before).centroids)
+    (want,) = space.snapshots([Crowd("a", seeds, 0, before)], made_at=0)
+    assert np.array_equal(after.centroids, want.centroids)
     assert after.seeds_used == 65
 
 

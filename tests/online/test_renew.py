@@ -128,5 +128,5 @@ def test_the_refresher_takes_in_unless_somebody_is_leaving(small_bundle, backend
     left = after(*users[61:70])  # more come than leave: the number of seeds shows nothing
     seeds = backend.seeds.recent("c", 100)
     assert len(seeds) == left.seeds_seen == 69
-    whole = space.snapshot("c", seeds, generation=left.generation, made_at=0, warm=more)
+    (whole,) = space.snapshots([Crowd("c", seeds, left.generation, more)], made_at=0)
     assert np.array_equal(left.centroids, whole.centroids)

@@ -260,7 +260,9 @@ def test_latecomers_against_a_dict(steps, limit):
 
 
 def shot(space, users, candidate="c", **options):
-    return space.snapshot(candidate, seeds_of(users), **{"generation": 5, "made_at": 9, **options})
+    warm = options.pop("warm", None)
+    crowd = Crowd(candidate, seeds_of(users), options.pop("generation", 5), warm)
+    return space.snapshots([crowd], **{"made_at": 9, **options})[0]
 
 
 def test_a_snapshot_says_what_it_was_made_from(space, small_bundle):

@@ -13,6 +13,7 @@ from kinfolk.data.log import View
 from kinfolk.errors import ProtocolError
 from kinfolk.lookalike.blend import view_co_clicks
 from kinfolk.lookalike.score import score_users
+from kinfolk.lookalike.shrinkage import share_of
 from kinfolk.lookalike.trend import SEEDS, features, in_order
 from kinfolk.lookalike.weights import Weights
 from kinfolk.presets import Preset, preset, with_pooling
@@ -135,13 +136,14 @@ class InFeed:
 
     Args:
         ralm: fitted already, or fitted by `fit`. A model without a trend is left as it is.
-        name: of the row; None: that of `ralm`.
+        name: of the row.
+        trend: whether what is clicked now counts; else the score alone.
     """
 
     fresh = True
 
-    def __init__(self, ralm: Ralm, name: str | None = None) -> None:
-        self.ralm, self.name = ralm, name or ralm.name
+    def __init__(self, ralm: Ralm, name: str, *, trend: bool = True) -> None:
+        self.ralm, self.name, self.trend = ralm, name, trend
 
     def fit(self, view: View) -> None:
         """As `ralm`."""
@@ -150,17 +152,15 @@ class InFeed:
     def score(self, users: NDArray[np.int32], candidates: Candidates, view: View) -> NDArray[np.float32]:
         """float32[len(users), len(candidates)], not between -1 and 1."""
         score, trend = self.ralm.score(users, candidates, view), self.ralm.weights.trend
-        if trend is None:
+        if trend is None or not self.trend:
             return score
-        n = candidates.seeds.lengths
-        rate = features(candidates.times, view.now) @ trend
-        return in_order(score, n / (n + SEEDS), rate, scale=self.ralm.weights.scale).astype(np.float32)
+        rate, weight = features(candidates.times, view.now) @ trend, share_of(candidates.seeds.lengths, SEEDS)
+        return in_order(score, weight, rate, scale=self.ralm.weights.scale).astype(np.float32)
 
 
-def in_feed(ralm: Ralm) -> list[Ralm | InFeed]:
-    """One model in a table of feeds: with the trend under its own name, and by its score alone."""
-    name, ralm.name = ralm.name, f"{ralm.name}_interest"
-    return [InFeed(ralm, name), ralm]
+def in_feed(ralm: Ralm) -> list[InFeed]:
+    """One model in a table of feeds: with the trend under its own name, and by its score alone (`_interest`)."""
+    return [InFeed(ralm, ralm.name), InFeed(ralm, f"{ralm.name}_interest", trend=False)]
 
 
 def _named(chosen: str | Preset) -> Preset:

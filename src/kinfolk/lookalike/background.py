@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinfolk.lookalike.attend import EPSILON
+from kinfolk.lookalike.shrinkage import share_of
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -30,11 +31,6 @@ SEEDS = 200.0
 RIDGE = 0.1
 USERS = 20_000
 """Those who clicked last are everybody."""
-
-
-def share_of(n_seeds: NDArray[np.integer]) -> F64:
-    """g = n / (n + 200), float64 of the same shape."""
-    return np.asarray(n_seeds / (np.asarray(n_seeds, np.float64) + SEEDS), np.float64)
 
 
 @dataclass(frozen=True)
@@ -86,6 +82,6 @@ class Background:
         d /= np.maximum(np.sqrt(((d @ sigma) * d).sum(axis=1)), EPSILON)[:, None]
         towards = means / np.maximum(np.linalg.norm(means, axis=1), EPSILON)[:, None]
         spread = np.sqrt(np.maximum(((towards @ sigma) * towards).sum(axis=1), 0))
-        share = share_of(n_seeds)
+        share = share_of(n_seeds, SEEDS)
         vector = (share * spread)[:, None] * d
         return Folded(share, vector, share * (towards @ mu) - vector @ mu)

@@ -20,12 +20,6 @@ from kinfolk.online.ports import CounterStore
 F64 = NDArray[np.float64]
 
 
-def blend_weight(seeds: NDArray[np.integer] | int, n0: float) -> F64:
-    """n / (n + n0): float64, same shape; 0 seeds weigh 0."""
-    n = np.asarray(seeds, np.float64)
-    return np.asarray(n / np.maximum(n + n0, 1e-300))
-
-
 def places(popularity: F64) -> F64:
     """float64[C] in (0, 1): the share of candidates that are less popular, and half of those as popular."""
     _, code, count = np.unique(popularity, return_inverse=True, return_counts=True)

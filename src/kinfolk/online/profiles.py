@@ -16,6 +16,7 @@ from kinfolk.lookalike.coclick import Profile, Support, profiles_of
 from kinfolk.online.clock import Clock
 from kinfolk.online.counts import HOUR
 from kinfolk.online.crowd import Crowd
+from kinfolk.online.options import EngineSettings
 from kinfolk.online.ports import Backend, CounterStore
 from kinfolk.online.space import Space
 
@@ -32,13 +33,13 @@ class Profiles:
     Args:
         backend: the stores.
         space: the users of the model.
+        settings: `follow_users`: whether clicks since training count, `trail_length`: how many of a seed.
         clock: ms.
-        trail_length: newest clicks of a seed since training; 0: none.
     """
 
-    def __init__(self, backend: Backend, space: Space, clock: Clock, *, trail_length: int) -> None:
+    def __init__(self, backend: Backend, space: Space, settings: EngineSettings, clock: Clock) -> None:
         self.space = space
-        self._seeds, self._trail_length = backend.seeds, trail_length
+        self._seeds, self._trail_length = backend.seeds, settings.trail_length if settings.follow_users else 0
         trained = int(space.bundle.provenance.trained_until * 1000)
         self._since = _Since(backend.counters, space, clock, trained)
 

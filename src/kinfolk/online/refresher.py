@@ -250,8 +250,7 @@ class Refresher:
 
     def _profiles_of(self, space: Space) -> Profiles:
         if self._profiles is None or self._profiles.space is not space:
-            length = self._settings.trail_length if self._settings.follow_users else 0
-            self._profiles = Profiles(self._backend, space, self._clock, trail_length=length)
+            self._profiles = Profiles(self._backend, space, self._settings, self._clock)
         return self._profiles
 
     def _renew(self) -> None:

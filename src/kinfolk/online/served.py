@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from kinfolk.bundle import Bundle
 from kinfolk.lookalike.index import Index
+from kinfolk.lookalike.shrinkage import share_of
 from kinfolk.lookalike.trend import later, logs
 from kinfolk.lookalike.weights import Weights
 from kinfolk.online.clock import Clock
-from kinfolk.online.fallback import blend_weight
 from kinfolk.online.index import LiveIndex
 from kinfolk.online.index import Table as Crowds
 from kinfolk.online.options import EngineSettings
@@ -29,9 +29,10 @@ from kinfolk.online.space import Space
 
 U64 = NDArray[np.uint64]
 
-_TREND_MS = 1000
 SEGMENTS = 1_000_000
 """Users whose segment is remembered at most; of the others everybody's popularity counts."""
+
+_TREND_MS = 1000  # how old the trend in use may be
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +169,7 @@ class Served:
                 place = dict(zip(ids, range(len(ids)), strict=True))
             rows = np.fromiter(map(now.place.__getitem__, ids), np.int64, len(ids))
             seeds = now.seeds[rows]
-            weight = blend_weight(seeds, self._settings.blend_n0)
+            weight = share_of(seeds, self._settings.blend_n0)
             table = Table(ids, place, now.index, rows, np.argsort(rows), seeds, weight, now)
             self._table = (now, changes, table)
             return table
@@ -188,8 +189,7 @@ class Served:
     def profiles(self, clock: Clock) -> Profiles:
         """Makes co-click profiles in this model's space."""
         if self._profiles is None:
-            length = self._settings.trail_length if self._settings.follow_users else 0
-            self._profiles = Profiles(self._backend, self.space, clock, trail_length=length)
+            self._profiles = Profiles(self._backend, self.space, self._settings, clock)
         return self._profiles
 
     def snapshot(self, candidate: str) -> Snapshot | None:

@@ -17,7 +17,7 @@ from kinfolk.bundle import Bundle
 from kinfolk.data.jagged import Jagged
 from kinfolk.errors import KinfolkError
 from kinfolk.lookalike.weights import Weights
-from kinfolk.online.clicks import Seeds, user_keys
+from kinfolk.online.clicks import user_keys
 from kinfolk.online.crowd import Crowd, make_snapshots
 from kinfolk.online.items import Items
 from kinfolk.online.latecomers import Latecomers
@@ -239,9 +239,12 @@ class Space:
 
     def clicked(self, keys: U64) -> Jagged:
         """n rows of distinct int32 item numbers: users' histories as of training, or as they were told."""
-        base = self._base_rows(keys)
-        base = np.where((base >= 0) & ~self._left[base], base, -1)
-        told = {i: self._told[k][1].histories for i, k in enumerate(keys.tolist()) if k in self._told}
+        base, told = self._base_rows(keys), {}
+        known = base >= 0
+        base[known] = np.where(self._left[base[known]], -1, base[known])
+        if self._told:  # else nobody is looked up one by one: all users pass by here in every audience
+            there = ((i, self._told.get(key)) for i, key in enumerate(keys.tolist()))
+            told = {i: user[1].histories for i, user in there if user is not None}
         return self.items.of(base, told)
 
     def items_of(self, key: int, trail: Sequence[str]) -> NDArray[np.int32]:
@@ -252,20 +255,6 @@ class Space:
         return self.items.of_one(-1 if left else row, None if told is None else told[1].histories, trail)
 
     # Crowds
-
-    def snapshot(
-        self,
-        candidate: str,
-        seeds: Seeds,
-        *,
-        generation: int,
-        made_at: int,
-        warm: Snapshot | None = None,
-        max_sample: int = 200_000,
-    ) -> Snapshot | None:
-        """The crowd of one candidate; None if no seed has an embedding. See `snapshots`."""
-        crowd = Crowd(candidate, seeds, generation, warm)
-        return self.snapshots([crowd], made_at=made_at, max_sample=max_sample)[0]
 
     def snapshots(
         self, crowds: Sequence[Crowd], *, made_at: int, max_sample: int = 200_000, threads: int | None = 1
