@@ -11,7 +11,7 @@ import numpy as np
 
 from kinfolk.lookalike.bounds import coded, fill_bounds
 from kinfolk.lookalike.dots import F32
-from kinfolk.lookalike.index import Index
+from kinfolk.lookalike.index import Arrays, Index
 from kinfolk.lookalike.lloyd import I64
 from kinfolk.lookalike.scan import USERS, score_rows, score_tiles
 from kinfolk.lookalike.threads import ranges, spread, usable
@@ -49,13 +49,13 @@ def best_candidates(index: Index, units: F32, V: F32, n: int, threads: int) -> t
         made = np.empty((block[1] - block[0], len(index)), np.float32)
         if codes is None:
             everyone = ranges(len(index), pieces)
-            spread(lambda part: score_tiles(*index.arrays, units[some], V[some], *part, made), everyone, pieces)
+            spread(lambda part: score_tiles(index.arrays, units[some], V[some], *part, made), everyone, pieces)
             _best_of_all(made, rows[some], scores[some])
             return
         own = unit_codes[some], unit_facts[some], v_codes[some], v_facts[some]
         tables = codes.bytes, codes.facts, codes.longest, codes.whole, index.gram, float(index.temperature), h
         spread(lambda part: fill_bounds(*tables, *own, *part, n, made), ranges(len(codes.bytes), pieces), pieces)
-        _best_within(made, *index.arrays, units[some], V[some], rows[some], scores[some])
+        _best_within(made, index.arrays, units[some], V[some], rows[some], scores[some])
 
     spread(work, blocks, threads)
     return rows, scores
@@ -73,13 +73,7 @@ def _best_of_all(every: F32, rows: I64, scores: F32) -> None:
 @numba.njit(nogil=True, cache=True)
 def _best_within(
     bounds: F32,
-    centroids: F32,
-    bias: F32,
-    gram: F32,
-    linear: F32,
-    offset: F32,
-    local: F32,
-    temperature: float,
+    arrays: Arrays,
     units: F32,
     V: F32,
     rows: I64,
@@ -91,16 +85,12 @@ def _best_within(
         unit, v, chosen = units[u : u + 1], V[u : u + 1], rows[u]
         fill_top(bounds[u], chosen)
         first = np.empty(n, np.float32)
-        score_rows(
-            centroids, bias, gram, linear, offset, local, temperature, unit, v, np.zeros(n, np.int64), chosen, first
-        )  # fmt: skip
+        score_rows(arrays, unit, v, np.zeros(n, np.int64), chosen, first)
         level = first.min()
         reaching = np.flatnonzero(~(bounds[u] < level))
         found = np.empty(len(reaching), np.float32)
         nobody = np.zeros(len(reaching), np.int64)
-        score_rows(
-            centroids, bias, gram, linear, offset, local, temperature, unit, v, nobody, reaching, found
-        )  # fmt: skip
+        score_rows(arrays, unit, v, nobody, reaching, found)
         best = np.empty(n, np.int64)
         fill_top(found, best)
         for i in range(n):

@@ -17,6 +17,10 @@ from kinfolk.lookalike.attend import EPSILON, PADDING
 from kinfolk.lookalike.background import Folded
 from kinfolk.lookalike.codes import Codes
 
+F32 = NDArray[np.float32]
+Arrays = tuple[F32, F32, F32, F32, F32, F32, float]
+"""centroids, bias, gram, linear, offset, local, temperature of an `Index`: what kernels read."""
+
 
 @dataclass(frozen=True)
 class Index:
@@ -52,10 +56,7 @@ class Index:
         return len(self.centroids)
 
     @property
-    def arrays(self) -> tuple[
-        NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32],
-        NDArray[np.float32], float,
-    ]:  # fmt: skip
+    def arrays(self) -> Arrays:
         """What kernels read: centroids, bias, gram, linear, offset, local, temperature."""
         return self.centroids, self.bias, self.gram, self.linear, self.offset, self.local, float(self.temperature)
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from kinfolk.lookalike.attend import finish
 from kinfolk.lookalike.dots import F32, dot, two_dots
+from kinfolk.lookalike.index import Arrays
 from kinfolk.lookalike.lloyd import I64
 
 USERS = 16  # users scored against a candidate while its centroids are in the nearest cache
@@ -18,20 +19,15 @@ _ROWS = 64  # pairs finished at once, so that tanh and exp run over long vectors
 
 @numba.njit(nogil=True, cache=True)
 def score_rows(
-    centroids: F32,
-    bias: F32,
-    gram: F32,
-    linear: F32,
-    offset: F32,
-    local: F32,
-    temperature: float,
+    arrays: Arrays,
     units: F32,
     V: F32,
     user: I64,
     candidate: I64,
     out: F32,
 ) -> None:
-    """Scores of the pairs (user[p], candidate[p]) into out float32[P]."""
+    """Scores of the pairs (user[p], candidate[p]) into out float32[P]; arrays: of an `Index`."""
+    centroids, bias, gram, linear, offset, local, temperature = arrays
     k = centroids.shape[1]
     products = np.empty(_ROWS * k, np.float32)
     along = np.empty((_ROWS, k), np.float32)
@@ -52,13 +48,7 @@ def score_rows(
 
 @numba.njit(nogil=True, cache=True)
 def score_tiles(
-    centroids: F32,
-    bias: F32,
-    gram: F32,
-    linear: F32,
-    offset: F32,
-    local: F32,
-    temperature: float,
+    arrays: Arrays,
     units: F32,
     V: F32,
     lo: int,
@@ -76,9 +66,6 @@ def score_tiles(
             size = beside * min(step, hi - c)
             for r in range(size):
                 candidate[r], user[r] = c + r // beside, first + r % beside
-            score_rows(
-                centroids, bias, gram, linear, offset, local, temperature, units, V, user[:size], candidate[:size],
-                tile[:size],
-            )  # fmt: skip
+            score_rows(arrays, units, V, user[:size], candidate[:size], tile[:size])
             for r in range(size):
                 out[user[r], candidate[r]] = tile[r]

@@ -65,7 +65,7 @@ def score_users(
     units, V = _prepared(index, users, projected)
     out = np.empty((len(units), len(index)), np.float32)
     workers = usable(threads)
-    spread(lambda part: score_tiles(*index.arrays, units, V, *part, out), ranges(len(index), workers), workers)
+    spread(lambda part: score_tiles(index.arrays, units, V, *part, out), ranges(len(index), workers), workers)
     return out
 
 
@@ -105,7 +105,7 @@ def score_pairs(
             )
     out = np.empty(len(u), np.float32)
     spread(
-        lambda part: score_rows(*index.arrays, units, V, u[slice(*part)], c[slice(*part)], out[slice(*part)]),
+        lambda part: score_rows(index.arrays, units, V, u[slice(*part)], c[slice(*part)], out[slice(*part)]),
         ranges(len(u), usable(threads)),
         threads,
     )
