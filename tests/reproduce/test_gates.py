@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from kinfolk.baselines.ralm import in_feed
 from kinfolk.reproduce.gate_figures import flat, sizes, verdicts
 from kinfolk.reproduce.gates import OURS, alternatives, over_n
 from kinfolk.reproduce.kept import Kept
@@ -93,7 +94,7 @@ def test_curves_are_means_of_the_common_candidates():
 def test_both_questions_are_asked_and_nothing_is_run_twice(asked, tmp_path):
     path = tmp_path / "r.parquet"
     outcome, steps = asked("gates", kept=Kept(path))
-    assert steps[-1][0] == 1
+    assert steps[-1][:2] == (2, 2)
     assert any("fit kinfolk" in what for *_, what in steps)
     assert set(outcome.rows["question"]) == {"new-item", "feed"}
     assert outcome.figures["flat"].height == 1
@@ -104,3 +105,31 @@ def test_both_questions_are_asked_and_nothing_is_run_twice(asked, tmp_path):
     assert kept.made == 0
     assert again.findings == outcome.findings
     assert again.tables == outcome.tables
+    assert not outcome.rows.select("question", "method", "item", "n", "group", "h0", "user").is_duplicated().any()
+
+
+def test_opponents_serve_every_preset(asked, tmp_path):
+    path = tmp_path / "r.parquet"
+    first, _ = asked("gates", kept=Kept(path))
+    kept = Kept(path, resume=True)
+    other, steps = asked("gates", kept=kept, name="paper")
+    assert kept.made == 1
+    assert not [what for *_, what in steps if "fit als" in what]
+    peers = pl.col("method") != OURS
+    assert first.figures["curves"].filter(peers).equals(other.figures["curves"].filter(peers))
+    assert not first.figures["curves"].equals(other.figures["curves"])
+
+
+def test_the_two_rows_of_a_feed_are_scored_once():
+    class Counted:
+        name, weights, asked = OURS, type("W", (), {"trend": None})(), 0
+
+        def score(self, users, candidates, view):
+            self.asked += 1
+            return np.full((len(users), 2), self.asked, np.float32)
+
+    ralm, users, other = Counted(), np.arange(3), np.arange(3)
+    both = in_feed(ralm)
+    candidates, view = object(), object()
+    assert [m.score(users, candidates, view)[0, 0] for m in both] == [1, 1]
+    assert [m.score(other, candidates, view)[0, 0] for m in both] == [2, 2]

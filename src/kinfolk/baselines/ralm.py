@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinfolk.baselines.method import Candidates
-from kinfolk.baselines.shared import Shared
+from kinfolk.baselines.shared import Shared, same
 from kinfolk.bundle import Bundle
 from kinfolk.data.jagged import Jagged, slices
 from kinfolk.data.log import View
@@ -56,8 +56,8 @@ class Ralm:
         self.learned_from: View | None = None
 
     def fit(self, view: View) -> None:
-        """Train both stages on what `view` shows; the same view again changes nothing."""
-        if self.learned_from is view:
+        """Train both stages on what `view` shows; another view of the same changes nothing."""
+        if self.learned_from is not None and same(self.learned_from, view):
             return
         p = self.preset
         key = ("users", p.represent, p.seeds_share, p.samples_share, p.judged, p.campaign.min_seeds, self.seed)
@@ -138,12 +138,14 @@ class InFeed:
         ralm: fitted already, or fitted by `fit`. A model without a trend is left as it is.
         name: of the row.
         trend: whether what is clicked now counts; else the score alone.
+        last: shared by rows of one model, so that a question put to all of them is scored once.
     """
 
     fresh = True
 
-    def __init__(self, ralm: Ralm, name: str, *, trend: bool = True) -> None:
+    def __init__(self, ralm: Ralm, name: str, *, trend: bool = True, last: _Last | None = None) -> None:
         self.ralm, self.name, self.trend = ralm, name, trend
+        self._last = last or _Last(ralm)
 
     def fit(self, view: View) -> None:
         """As `ralm`."""
@@ -151,7 +153,7 @@ class InFeed:
 
     def score(self, users: NDArray[np.int32], candidates: Candidates, view: View) -> NDArray[np.float32]:
         """float32[len(users), len(candidates)], not between -1 and 1."""
-        score, trend = self.ralm.score(users, candidates, view), self.ralm.weights.trend
+        score, trend = self._last.score(users, candidates, view), self.ralm.weights.trend
         if trend is None or not self.trend:
             return score
         rate, weight = features(candidates.times, view.now) @ trend, share_of(candidates.seeds.lengths, SEEDS)
@@ -160,7 +162,23 @@ class InFeed:
 
 def in_feed(ralm: Ralm) -> list[InFeed]:
     """One model in a table of feeds: with the trend under its own name, and by its score alone (`_interest`)."""
-    return [InFeed(ralm, ralm.name), InFeed(ralm, f"{ralm.name}_interest", trend=False)]
+    last = _Last(ralm)
+    return [InFeed(ralm, ralm.name, last=last), InFeed(ralm, f"{ralm.name}_interest", trend=False, last=last)]
+
+
+class _Last:
+    """The newest answer of a model, given again to the same question: the very same arrays."""
+
+    def __init__(self, ralm: Ralm) -> None:
+        self._ralm = ralm
+        self._asked: tuple[object, ...] = ()
+        self._said = np.zeros((0, 0), np.float32)
+
+    def score(self, users: NDArray[np.int32], candidates: Candidates, view: View) -> NDArray[np.float32]:
+        asked = (self._ralm.weights, users, candidates, view)
+        if len(self._asked) != len(asked) or any(a is not b for a, b in zip(self._asked, asked, strict=True)):
+            self._asked, self._said = asked, self._ralm.score(users, candidates, view)
+        return self._said
 
 
 def _named(chosen: str | Preset) -> Preset:

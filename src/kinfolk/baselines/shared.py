@@ -24,12 +24,13 @@ class Shared:
 
     def get(self, view: View, key: Hashable, make: Callable[[View], T]) -> T:
         """`make(view)`, called at most once a view and key; the key names everything else the result depends on."""
-        if self._view is None or not _same(view, self._view):
+        if self._view is None or not same(view, self._view):
             self._view, self._results = view, {}
         if key not in self._results:
             self._results[key] = make(view)
         return cast(T, self._results[key])
 
 
-def _same(a: View, b: View) -> bool:
+def same(a: View, b: View) -> bool:
+    """Whether two views show the same."""
     return a is b or (a.log is b.log and a.now == b.now and np.array_equal(a.removed, b.removed))

@@ -21,7 +21,7 @@ from kinfolk.evaluate.intervals import Interval
 from kinfolk.evaluate.new_item import ORACLE, run_new_item
 from kinfolk.evaluate.protocol import Protocol
 from kinfolk.evaluate.summary import TITLES, Cells, strongest, summarise
-from kinfolk.presets import Preset, preset
+from kinfolk.presets import preset
 from kinfolk.reproduce import figures, svg
 from kinfolk.reproduce.described import of_data, of_seeds
 from kinfolk.reproduce.gate_figures import Figures, flat, sizes, verdicts
@@ -32,6 +32,8 @@ from kinfolk.reproduce.spread import DRAWN, matrices, over_both, shown
 from kinfolk.training import OnProgress
 
 OURS = "kinfolk"
+PEERS = "opponents"
+"""The variant under which their rows are kept."""
 METRICS = ("eauc", "auc", "recall_1")
 DRAWN_LINES = 3
 """Opponents in the plot: the best in eAUC, and the best in AUC among the others."""
@@ -59,12 +61,20 @@ def run(
 
         def told(what: str, seed: int = seed) -> None:
             if on_step is not None:
-                on_step(len(frames), len(seeds), f"seed {seed}: {what}")
+                on_step(len(frames), 2 * len(seeds), f"seed {seed}: {what}")
 
-        def make(seed: int = seed, told: _Told = told) -> pl.DataFrame:
-            return _Compared(log, terms, seed, chosen, quick, told, on_training).rows()
+        def of_peers(seed: int = seed, told: _Told = told) -> pl.DataFrame:
+            return _asked(log, terms, _Peers(terms, seed, quick), told)
 
-        frames.append(kept.of(name, seed, fingerprint(log, terms, chosen, quick), make))
+        def of_ours(seed: int = seed, told: _Told = told) -> pl.DataFrame:
+            ours = _Ours(Ralm(name=OURS, seed=seed, preset=chosen, on_progress=on_training))
+            rows = _asked(log, terms, ours, told)
+            return rows.filter(pl.col("method").str.starts_with(OURS))  # rows of reference are among the opponents'
+
+        # Apart, so that the opponents of a seed serve every preset, and a run that was stopped goes on from either.
+        frames.append(kept.of(PEERS, seed, fingerprint(log, terms, quick), of_peers))
+        told("opponents asked")
+        frames.append(kept.of(name, seed, fingerprint(log, terms, chosen, quick), of_ours))
         told("asked")
     rows = pl.concat(frames, how="diagonal_relaxed")
     items, days = (rows.filter(pl.col("question") == q) for q in (_P1, _P2))
@@ -104,60 +114,68 @@ def run(
     )
 
 
-class _Compared:
-    """One training seed of ours and of all opponents, asked both questions."""
+class _Ours:
+    """The preset, in feeds with the trend and without."""
 
-    def __init__(
-        self,
-        log: Log,
-        terms: Protocol,
-        seed: int,
-        chosen: Preset,
-        quick: bool,
-        told: _Told,
-        on_training: OnProgress | None,
-    ) -> None:
-        self.log, self.terms, self.seed, self.chosen, self.quick = log, terms, seed, chosen, quick
-        self.told, self.on_training = told, on_training
-        self.shared = Shared()  # of both questions: where they hide nothing, one training serves both
+    def __init__(self, ralm: Ralm) -> None:
+        self._ralm = ralm
 
-    def rows(self) -> pl.DataFrame:
-        """Rows of both protocols, told apart by the column "question"; P1 alone where times are made up."""
-        terms, ours, peers = self.terms, self.ours(), self.peers(_P1)
-        mine: list[Method] = [ours, *peers]
-        items = run_new_item(self.log, terms, mine, on_progress=self._step)
-        items = items.filter(pl.col("method") != ORACLE).with_columns(question=pl.lit(_P1))
-        if not terms.uses_time:
-            return items
-        live = self.peers(_P2)
-        if terms.simulate_new is None:  # nothing was hidden, so what was fitted is what the feed asks
-            fitted = {m.name: m for m in peers}
-            view = self.log.view(terms.t1)
-            for method in live:
-                if method.name not in fitted:
-                    method.fit(view)
-            live = [fitted.get(m.name, m) for m in live]
-        else:
-            ours = self.ours()
-        live = [*in_feed(ours), *live]
-        days = run_feed(self.log, terms, live, fit=terms.simulate_new is not None, on_progress=self._step).user_days
-        return pl.concat([items, days.with_columns(question=pl.lit(_P2))], how="diagonal_relaxed")
+    def items(self) -> list[Method]:
+        """Who answers P1."""
+        return [self._ralm]
 
-    def ours(self) -> Ralm:
-        """The preset, unfitted."""
-        return Ralm(name=OURS, seed=self.seed, preset=self.chosen, on_progress=self.on_training)
+    def feed(self) -> list[Method]:
+        """Who answers P2."""
+        return list(in_feed(self._ralm))
 
-    def peers(self, question: registry.Protocol) -> list[Method]:
-        """The opponents of the gates; with `quick` those of them that take seconds."""
-        peers = registry.names("opponents", question)
-        if self.quick:
-            peers = [p for p in peers if p in registry.names("quick")]
-        window, tau = self.terms.window, self.terms.tau
-        return [registry.make(p, self.seed, window=window, tau=tau, shared=self.shared) for p in peers]
 
-    def _step(self, done: int, total: int, what: str) -> None:
+class _Peers:
+    """The opponents of the gates; with `quick` those of them that take seconds."""
+
+    def __init__(self, terms: Protocol, seed: int, quick: bool) -> None:
+        self._terms, self._seed, self._quick = terms, seed, quick
+        self._shared = Shared()  # of both questions: where they hide nothing, one training serves both
+        self._made: dict[str, Method] = {}
+
+    def items(self) -> list[Method]:
+        """Who answers P1."""
+        return self._of(_P1)
+
+    def feed(self) -> list[Method]:
+        """Who answers P2."""
+        return self._of(_P2)
+
+    def _of(self, question: registry.Protocol) -> list[Method]:
+        names = registry.names("opponents", question)
+        if self._quick:
+            names = [p for p in names if p in registry.names("quick")]
+        return [self._made.get(p) or self._make(p) for p in names]
+
+    def _make(self, name: str) -> Method:
+        made = registry.make(name, self._seed, window=self._terms.window, tau=self._terms.tau, shared=self._shared)
+        return self._made.setdefault(name, made)
+
+
+def _asked(log: Log, terms: Protocol, who: _Ours | _Peers, told: _Told) -> pl.DataFrame:
+    """Rows of both protocols, told apart by the column "question"; of P1 alone where times are made up."""
+
+    def step(done: int, total: int, what: str) -> None:
         if what.startswith("fit"):
-            self.told(what)
+            told(what)
+
+    first = who.items()
+    items = run_new_item(log, terms, first, on_progress=step)
+    items = items.filter(pl.col("method") != ORACLE).with_columns(question=pl.lit(_P1))
+    if not terms.uses_time:
+        return items
+    live, hidden = who.feed(), terms.simulate_new is not None
+    if not hidden:  # then what P1 has fitted is what P2 asks
+        view = log.view(terms.t1)
+        for method in live:
+            if method not in first:
+                method.fit(view)
+    days = run_feed(log, terms, live, fit=hidden, on_progress=step).user_days
+    return pl.concat([items, days.with_columns(question=pl.lit(_P2))], how="diagonal_relaxed")
 
 
 def over_n(items: pl.DataFrame) -> pl.DataFrame:
