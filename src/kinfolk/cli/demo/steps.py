@@ -27,6 +27,8 @@ BASELINES = (
     "lr_fields_history",
     "lr_als_fields_activity",
 )
+PAPER_CLICKS = 1_000_000
+"""Of a log, up to which the preset `paper` is trained beside ours: more would take the demo beyond its minutes."""
 SEEDS = 100
 FEED = ("users.parquet", "items.parquet", "events.parquet", "schema.toml")
 
@@ -105,15 +107,18 @@ def trained(console: Console, log: Log, terms: Protocol, path: Path, preset: str
 def compared(
     console: Console, log: Log, terms: Protocol, bundle: Bundle, world: Config | None, seed: int
 ) -> Comparison:
-    """The bundle and the baselines on new items; with the best possible where the truth is known."""
+    """The bundle and the baselines on new items, RALM as published among them unless the log is large; with the best
+    possible where the truth is known."""
     from kinfolk.baselines.bayes_oracle import BayesOracle
     from kinfolk.baselines.method import Method
-    from kinfolk.baselines.ralm import BundleMethod
+    from kinfolk.baselines.ralm import BundleMethod, Ralm
     from kinfolk.cli.progress import step_progress
     from kinfolk.evaluate.comparison import compare_methods
 
-    def ours(_: int) -> list[Method]:
+    def ours(seed: int) -> list[Method]:
         methods: list[Method] = [BundleMethod(bundle)]
+        if bundle.provenance.preset != "paper" and len(log.events) <= PAPER_CLICKS:
+            methods.append(Ralm(name="paper", seed=seed, preset="paper"))
         if world is not None:
             from kinfolk.data.synthetic import truth
 
