@@ -27,9 +27,9 @@ def asked(tiny_log, tiny_terms):
     from kinfolk.reproduce.experiments import load
     from kinfolk.reproduce.kept import Kept
 
-    def run(name, seeds=(0,), kept=None, **more):
+    def run(which, seeds=(0,), kept=None, **more):
         steps = []
-        outcome = load(name)(
+        outcome = load(which)(
             tiny_log, tiny_terms, seeds, dataset="synthetic", kept=kept or Kept(), quick=True,
             on_step=lambda *step: steps.append(step), **more,
         )  # fmt: skip
