@@ -1,10 +1,14 @@
 """`kinfolk demo`: the main job to its end without a question, into one folder."""
 
+from types import SimpleNamespace
+
 import polars as pl
 import pytest
 
 from kinfolk.bundle import Bundle
+from kinfolk.cli.demo.steps import PAPER_CLICKS, published
 from kinfolk.cli.progress import Bars
+from kinfolk.presets import preset
 
 ARGS = ["demo", "--quick", "--preset", "tiny", "--candidates", "2"]
 
@@ -37,6 +41,16 @@ def test_the_main_job_ends_with_an_audience_and_a_report(run, tmp_path, monkeypa
     assert run(*proposed.split()).code == 0, "what it says to run next runs"
     feed = [part for s in ("events", "users", "items") for part in (f"--{s}", demo / "feed" / f"{s}.parquet")]
     assert run("validate", *feed, "--schema", demo / "feed" / "schema.toml").code == 0
+
+
+def test_ralm_as_published_stands_beside_the_default_unless_that_takes_too_long():
+    def asked(preset, clicks):
+        bundle = SimpleNamespace(provenance=SimpleNamespace(preset=preset))
+        return [(m.name, m.preset) for m in published(bundle, SimpleNamespace(events=range(clicks)), 3)]
+
+    assert asked("kinfolk", 1000) == [("paper", preset("paper"))]
+    assert asked("kinfolk", PAPER_CLICKS + 1) == []
+    assert asked("tiny", 1000) == []
 
 
 def test_without_the_live_part_nothing_is_served(run, tmp_path):

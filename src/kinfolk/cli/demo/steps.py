@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     import polars as pl
     from rich.console import Console
 
+    from kinfolk.baselines.method import Method
     from kinfolk.bundle import Bundle
     from kinfolk.data.log import Log
     from kinfolk.data.synthetic import Config
@@ -104,21 +105,27 @@ def trained(console: Console, log: Log, terms: Protocol, path: Path, preset: str
     return bundle
 
 
+def published(bundle: Bundle, log: Log, seed: int) -> list[Method]:
+    """The preset `paper`, unfitted, to stand beside the default one; nothing where the log is large."""
+    from kinfolk.baselines.ralm import Ralm
+
+    if bundle.provenance.preset != "kinfolk" or len(log.events) > PAPER_CLICKS:
+        return []
+    return [Ralm(name="paper", seed=seed, preset="paper")]
+
+
 def compared(
     console: Console, log: Log, terms: Protocol, bundle: Bundle, world: Config | None, seed: int
 ) -> Comparison:
     """The bundle and the baselines on new items, RALM as published among them unless the log is large; with the best
     possible where the truth is known."""
     from kinfolk.baselines.bayes_oracle import BayesOracle
-    from kinfolk.baselines.method import Method
-    from kinfolk.baselines.ralm import BundleMethod, Ralm
+    from kinfolk.baselines.ralm import BundleMethod
     from kinfolk.cli.progress import step_progress
     from kinfolk.evaluate.comparison import compare_methods
 
     def ours(seed: int) -> list[Method]:
-        methods: list[Method] = [BundleMethod(bundle)]
-        if bundle.provenance.preset != "paper" and len(log.events) <= PAPER_CLICKS:
-            methods.append(Ralm(name="paper", seed=seed, preset="paper"))
+        methods: list[Method] = [BundleMethod(bundle), *published(bundle, log, seed)]
         if world is not None:
             from kinfolk.data.synthetic import truth
 
