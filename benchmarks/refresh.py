@@ -31,6 +31,7 @@ from kinfolk.online.ports import Backend, Candidate, StoreOptions
 from kinfolk.online.refresher import Refresher
 from kinfolk.online.space import Space
 from kinfolk.online.stores import blocks
+from kinfolk.online.stores.memory_seeds import MemorySeeds
 from kinfolk.online.stores.open import open_backend
 
 CANDIDATES, SEEDS, CLICKS, USERS, WIDTH, K, TOPICS = 10_000, 50_000_000, 1_000_000, 3_000_000, 128, 20, 200
@@ -74,11 +75,12 @@ def filled(space: Space, sizes: Sizes, rng: np.random.Generator) -> Backend:
     backend = open_backend("memory:", StoreOptions())
     names = [f"c{i}" for i in range(sizes.candidates)]
     backend.candidates.put([Candidate(name, NOW) for name in names])
-    held = backend.seeds._blocks  # type: ignore[attr-defined]  # of the store in memory: appending takes an hour
+    seeds = backend.seeds
+    assert isinstance(seeds, MemorySeeds)  # whose blocks are put in place: appending clicks takes an hour
     for name, share in zip(names, popularity(sizes.candidates), strict=True):
         n = max(1, round(share * sizes.seeds))
-        held[name] = blocks.pack(rng.choice(space._keys, n), NOW - rng.integers(0, 30 * 24 * 60 * MINUTE, n))
-    backend.seeds._changed.update(dict.fromkeys(names, 0))  # type: ignore[attr-defined]  # likewise
+        seeds._blocks[name] = blocks.pack(rng.choice(space._keys, n), NOW - rng.integers(0, 30 * 24 * 60 * MINUTE, n))
+    seeds._changed.update(dict.fromkeys(names, 0))
     return backend
 
 

@@ -29,6 +29,7 @@ from kinfolk.online.index import LiveIndex
 from kinfolk.online.ports import Backend, Changes, StoreOptions
 from kinfolk.online.space import Space
 from kinfolk.online.stores.open import open_backend
+from kinfolk.online.stores.sqlite.seeds import SqliteSeeds
 from kinfolk.testing.redis_server import binary, redis_server
 
 T = TypeVar("T")
@@ -110,7 +111,8 @@ def of_sqlite(n: int) -> dict[str, float]:
         with closing(open_backend(url, StoreOptions(remember_ms=HOUR))) as again:
             late = Clicks.of(np.array([1], np.uint64), ["d"], np.array([NOW + 3 * HOUR]))
             again.seeds.append(late, NOW + 3 * HOUR)
-            again.seeds.fold()  # type: ignore[attr-defined]  # of the SQLite store alone: at once, not when enough have come
+            assert isinstance(again.seeds, SqliteSeeds)
+            again.seeds.fold()  # at once, not when enough have come
         with closing(sqlite3.connect(file)) as there:
             there.execute("VACUUM")
         return {

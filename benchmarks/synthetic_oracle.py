@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import polars as pl
@@ -43,7 +43,7 @@ def mean_taste(true: Truth, users: np.ndarray, seeds: np.ndarray) -> np.ndarray:
     return taste[users] @ mean / np.linalg.norm(taste[users], axis=1)
 
 
-def measure(config: Config, limit: int) -> dict[str, object]:
+def measure(config: Config, limit: int) -> dict[str, Any]:
     """AUC by oracle and n, and who the seeds are."""
     true, log = truth(config), plain_log(config)
     oracle, shown = Oracle(true, log), log.impressions
@@ -119,7 +119,7 @@ def main() -> None:
             results.append(result)
             head = {k: v for k, v in result.items() if k not in ("auc", "nats")}
             print(" ".join(f"{k}={v:.3f}" if isinstance(v, float) else f"{k}={v}" for k, v in head.items()))
-            for kind, table in result["auc"].items():  # type: ignore[attr-defined]  # a dict of dicts among plain numbers
+            for kind, table in result["auc"].items():
                 for n, row in table.items():
                     print(
                         f"  {kind:6} n={n:<4}"

@@ -137,15 +137,14 @@ class InFeed:
     Args:
         ralm: fitted already, or fitted by `fit`. A model without a trend is left as it is.
         name: of the row.
-        trend: whether what is clicked now counts; else the score alone.
         last: shared by rows of one model, so that a question put to all of them is scored once.
+        trend: whether what is clicked now counts; else the score alone.
     """
 
     fresh = True
 
-    def __init__(self, ralm: Ralm, name: str, *, trend: bool = True, last: _Last | None = None) -> None:
-        self.ralm, self.name, self.trend = ralm, name, trend
-        self._last = last or _Last(ralm)
+    def __init__(self, ralm: Ralm, name: str, last: _Last, *, trend: bool) -> None:
+        self.ralm, self.name, self.trend, self._last = ralm, name, trend, last
 
     def fit(self, view: View) -> None:
         """As `ralm`."""
@@ -163,7 +162,7 @@ class InFeed:
 def in_feed(ralm: Ralm) -> list[InFeed]:
     """One model in a table of feeds: with the trend under its own name, and by its score alone (`_interest`)."""
     last = _Last(ralm)
-    return [InFeed(ralm, ralm.name, last=last), InFeed(ralm, f"{ralm.name}_interest", trend=False, last=last)]
+    return [InFeed(ralm, ralm.name, last, trend=True), InFeed(ralm, f"{ralm.name}_interest", last, trend=False)]
 
 
 class _Last:

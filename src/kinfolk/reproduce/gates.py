@@ -64,11 +64,11 @@ def run(
                 on_step(len(frames), 2 * len(seeds), f"seed {seed}: {what}")
 
         def of_peers(seed: int = seed, told: _Told = told) -> pl.DataFrame:
-            return _asked(log, terms, _Peers(terms, seed, quick), told)
+            return _asked(log, terms, *_peers(terms, seed, quick), told)
 
         def of_ours(seed: int = seed, told: _Told = told) -> pl.DataFrame:
-            ours = _Ours(Ralm(name=OURS, seed=seed, preset=chosen, on_progress=on_training))
-            rows = _asked(log, terms, ours, told)
+            ours = Ralm(name=OURS, seed=seed, preset=chosen, on_progress=on_training)
+            rows = _asked(log, terms, [ours], in_feed(ours), told)
             return rows.filter(pl.col("method").str.starts_with(OURS))  # rows of reference are among the opponents'
 
         # Apart, so that the opponents of a seed serve every preset, and a run that was stopped goes on from either.
@@ -114,61 +114,34 @@ def run(
     )
 
 
-class _Ours:
-    """The preset, in feeds with the trend and without."""
-
-    def __init__(self, ralm: Ralm) -> None:
-        self._ralm = ralm
-
-    def items(self) -> list[Method]:
-        """Who answers P1."""
-        return [self._ralm]
-
-    def feed(self) -> list[Method]:
-        """Who answers P2."""
-        return list(in_feed(self._ralm))
+def _peers(terms: Protocol, seed: int, quick: bool) -> tuple[list[Method], list[Method]]:
+    """The opponents of the gates, who answer P1 and P2; with `quick` those of them that take seconds."""
+    asked = [registry.names("opponents", question) for question in (_P1, _P2)]
+    if quick:
+        asked = [[p for p in names if p in registry.names("quick")] for names in asked]
+    shared = Shared()  # of both questions: where they hide nothing, one training serves both
+    made = {
+        p: registry.make(p, seed, window=terms.window, tau=terms.tau, shared=shared)
+        for p in dict.fromkeys(asked[0] + asked[1])
+    }
+    return [made[p] for p in asked[0]], [made[p] for p in asked[1]]
 
 
-class _Peers:
-    """The opponents of the gates; with `quick` those of them that take seconds."""
+def _asked(log: Log, terms: Protocol, first: Sequence[Method], live: Sequence[Method], told: _Told) -> pl.DataFrame:
+    """Rows of both protocols, told apart by the column "question"; of P1 alone where times are made up.
 
-    def __init__(self, terms: Protocol, seed: int, quick: bool) -> None:
-        self._terms, self._seed, self._quick = terms, seed, quick
-        self._shared = Shared()  # of both questions: where they hide nothing, one training serves both
-        self._made: dict[str, Method] = {}
-
-    def items(self) -> list[Method]:
-        """Who answers P1."""
-        return self._of(_P1)
-
-    def feed(self) -> list[Method]:
-        """Who answers P2."""
-        return self._of(_P2)
-
-    def _of(self, question: registry.Protocol) -> list[Method]:
-        names = registry.names("opponents", question)
-        if self._quick:
-            names = [p for p in names if p in registry.names("quick")]
-        return [self._made.get(p) or self._make(p) for p in names]
-
-    def _make(self, name: str) -> Method:
-        made = registry.make(name, self._seed, window=self._terms.window, tau=self._terms.tau, shared=self._shared)
-        return self._made.setdefault(name, made)
-
-
-def _asked(log: Log, terms: Protocol, who: _Ours | _Peers, told: _Told) -> pl.DataFrame:
-    """Rows of both protocols, told apart by the column "question"; of P1 alone where times are made up."""
+    first, live: who answers P1 and P2.
+    """
 
     def step(done: int, total: int, what: str) -> None:
         if what.startswith("fit"):
             told(what)
 
-    first = who.items()
     items = run_new_item(log, terms, first, on_progress=step)
     items = items.filter(pl.col("method") != ORACLE).with_columns(question=pl.lit(_P1))
     if not terms.uses_time:
         return items
-    live, hidden = who.feed(), terms.simulate_new is not None
+    hidden = terms.simulate_new is not None
     if not hidden:  # then what P1 has fitted is what P2 asks
         view = log.view(terms.t1)
         for method in live:
