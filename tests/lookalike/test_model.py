@@ -55,14 +55,18 @@ def by_the_book(model, clusters, sizes, user):
 
     get = lambda p: p.detach().numpy()  # noqa: E731  # a name is shorter than six calls
     local = float(get(model.local.temperature)) * np.tanh(e @ get(model.local.weight) @ user)
-    wide = get(model.global_.outer.weight)[0] @ np.tanh(get(model.global_.inner.weight) @ e.T)
-    return c.alpha * like(user, pool(wide)) + c.beta * like(user, pool(local))
+    inner, outer = np.tanh(e @ get(model.global_.inner.weight).T), get(model.global_.outer.weight)[0]
+    if c.global_attention == "lin":
+        overall = pool(inner @ outer)
+    else:
+        overall = outer[np.flatnonzero(keep)] @ np.stack([pool(row) for row in inner @ e.T])
+    return c.alpha * like(user, overall) + c.beta * like(user, pool(local))
 
 
 @settings(deadline=None, max_examples=examples(60))
-@given(SHAPES, OPTIONS)
-def test_score_is_the_formula(shape, options):
-    model, clusters, sizes, users = world(*shape, **options)
+@given(SHAPES, OPTIONS, st.sampled_from(["lin", "ordered"]))
+def test_score_is_the_formula(shape, options, global_attention):
+    model, clusters, sizes, users = world(*shape, global_attention=global_attention, **options)
     got = model.score(clusters, sizes, users).detach().numpy()
     for i in range(len(clusters)):
         for j in range(len(users)):
@@ -80,6 +84,20 @@ def test_order_of_clusters_and_padding_change_nothing(shape, options):
     padded = torch.nn.functional.pad(clusters, (0, 0, 0, 3), value=5.0)
     more = torch.nn.functional.pad(sizes, (0, 3))
     torch.testing.assert_close(model.score(padded, more, users), want)
+
+
+@pytest.mark.parametrize("size_aware", [False, True])
+@pytest.mark.parametrize("global_attention", ["lin", "ordered"])
+def test_centred_training_starts_at_the_average_of_the_clusters(global_attention, size_aware):
+    options = {"global_attention": global_attention, "alpha": 1.0, "beta": 0.0, "size_aware": size_aware}
+    model = LookalikeModel(LookalikeConfig(m=4, h=4, k=3, activation="prelu", start="average", **options))
+    model.centre(torch.randn(9, 4, generator=torch.Generator().manual_seed(0)))
+    rng = np.random.default_rng(0)
+    clusters, users = (torch.from_numpy(rng.normal(size=s).astype(np.float32)) for s in ((1, 3, 4), (5, 4)))
+    sizes = torch.tensor([[2.0, 5.0, 1.0]])
+    mean = ((sizes if size_aware else torch.ones(1, 3))[..., None] * clusters).sum(1)
+    want = torch.nn.functional.cosine_similarity(users, mean)
+    torch.testing.assert_close(model.score(clusters, sizes, users)[0], want, atol=1e-4, rtol=1e-4)
 
 
 def test_masked_softmax_of_nothing_is_zero():

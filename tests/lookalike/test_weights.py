@@ -23,7 +23,15 @@ def made(**options):
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"size_aware": True}, {"activation": "prelu"}, {"learned_temperature": False}, {"pooling": "average"}],
+    [
+        {},
+        {"size_aware": True},
+        {"activation": "prelu"},
+        {"learned_temperature": False},
+        {"pooling": "average"},
+        {"global_attention": "ordered"},
+        {"global_attention": "ordered", "size_aware": True},
+    ],
 )
 @pytest.mark.parametrize("seeds", [1, 3, 40])
 def test_scores_are_those_of_the_model(options, seeds):

@@ -62,7 +62,39 @@ class GlobalAttention(nn.Module):
         self.inner = nn.Linear(h, a, bias=False)
         self.outer = nn.Linear(a, 1, bias=False)
 
-    def logits(self, clusters: Float[Tensor, "c k h"]) -> Float[Tensor, "c k"]:
-        """Attention logits of every cluster."""
-        out: Tensor = self.outer(torch.tanh(self.inner(clusters)))
-        return out.squeeze(-1)
+    def forward(
+        self, clusters: Float[Tensor, "c k h"], from_size: Float[Tensor, "c k"], valid: Bool[Tensor, "c k"]
+    ) -> Float[Tensor, "c k"]:
+        """Every cluster's weight; `from_size` is added to the logits."""
+        logits: Tensor = self.outer(torch.tanh(self.inner(clusters)))
+        return masked_softmax(logits.squeeze(-1) + from_size, valid)
+
+    @torch.no_grad()
+    def start_even(self) -> None:
+        """Before training every cluster weighs the same (size-aware: as its seeds)."""
+        nn.init.zeros_(self.outer.weight)
+
+
+class OrderedAttention(nn.Module):
+    """Eq. 10 as `W_c softmax(tanh(E_s W_g) E_s^T) E_s`: each cluster attends to all, and a weight for each place adds
+    them up. Which cluster has which place is the clustering's whim, so this is for comparison with `GlobalAttention`.
+    """
+
+    def __init__(self, h: int, k: int) -> None:
+        super().__init__()
+        self.inner = nn.Linear(h, h, bias=False)
+        self.outer = nn.Linear(k, 1, bias=False)
+
+    def forward(
+        self, clusters: Float[Tensor, "c k h"], from_size: Float[Tensor, "c k"], valid: Bool[Tensor, "c k"]
+    ) -> Float[Tensor, "c k"]:
+        """Every cluster's weight, of any sign; `from_size` is added to the logits."""
+        logits = torch.tanh(self.inner(clusters)) @ clusters.transpose(1, 2) + from_size[:, None]
+        each = masked_softmax(logits, valid[:, None].expand(logits.shape))
+        return ((self.outer.weight[0, : clusters.shape[1]] * valid)[:, None] @ each).squeeze(1)
+
+    @torch.no_grad()
+    def start_even(self) -> None:
+        """Before training every cluster attends evenly (size-aware: by their seeds), and every place counts the same."""
+        nn.init.zeros_(self.inner.weight)
+        self.outer.weight.fill_(1 / self.outer.in_features)

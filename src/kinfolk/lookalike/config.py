@@ -16,6 +16,8 @@ class LookalikeConfig:
         h: width of look-alike embeddings E_u.
         k: clusters a candidate.
         attention_size: inner width a of the global attention.
+        global_attention: "lin" (Lin et al. 2017), or "ordered": W_c softmax(tanh(E_s W_g) E_s^T) E_s, which depends on
+            the order of the clusters; to compare with.
         alpha, beta: weights of the global and the local cosine.
         pooling: "attention", or "average": the mean of the seeds in place of both attentions.
         activation: "relu" or "prelu" of the shared transform.
@@ -34,6 +36,7 @@ class LookalikeConfig:
     h: int = 128
     k: int = 20
     attention_size: int = 64
+    global_attention: str = "lin"
     alpha: float = 0.3
     beta: float = 0.7
     pooling: str = "attention"
@@ -51,6 +54,7 @@ class LookalikeConfig:
         choices = {
             "start": ("random", "average"),
             "pooling": ("attention", "average"),
+            "global_attention": ("lin", "ordered"),
             "activation": ("relu", "prelu"),
             "similarity": ("cosine", "dot"),
         }

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from kinfolk.lookalike.attention import GlobalAttention, LocalAttention, masked_softmax
+from kinfolk.lookalike.attention import GlobalAttention, LocalAttention, OrderedAttention, masked_softmax
 from kinfolk.lookalike.config import LookalikeConfig
 from kinfolk.lookalike.weights import EPSILON
 
@@ -25,7 +25,11 @@ class LookalikeModel(nn.Module):
         self.activation = nn.PReLU() if config.activation == "prelu" else nn.ReLU()
         self.dropout = nn.Dropout(config.dropout)
         self.local = LocalAttention(config.h, config.learned_temperature, config.local_gain)
-        self.global_ = GlobalAttention(config.h, config.attention_size)
+        self.global_ = (
+            GlobalAttention(config.h, config.attention_size)
+            if config.global_attention == "lin"
+            else OrderedAttention(config.h, config.k)
+        )
         scale = 2.3 if config.learned_scale else 0.0  # exp(2.3) = 10: cosines of +-0.1 then move the odds by e
         self.log_scale = nn.Parameter(torch.tensor(scale), requires_grad=config.learned_scale)
         self.bias = nn.Parameter(torch.tensor(0.0), requires_grad=config.learned_scale)
@@ -45,7 +49,7 @@ class LookalikeModel(nn.Module):
         self.layer.bias.copy_(-(self.layer.weight @ mean))
         assert isinstance(self.activation, nn.PReLU)  # the configuration sees to it
         self.activation.weight.fill_(1.0)
-        nn.init.zeros_(self.global_.outer.weight)
+        self.global_.start_even()
 
     def score(
         self,
@@ -67,7 +71,7 @@ class LookalikeModel(nn.Module):
         from_size = torch.log(sizes.clamp_min(1.0)) if self.config.size_aware else torch.zeros_like(sizes)
         total = torch.zeros(len(clusters), len(users), dtype=users.dtype, device=users.device)
         if self.config.alpha:
-            weights = masked_softmax(self.global_.logits(clusters) + from_size, valid)
+            weights = self.global_(clusters, from_size, valid)
             total = total + self.config.alpha * self._similarity(users, torch.einsum("ck,ckh->ch", weights, clusters))
         if self.config.beta:
             logits = self.local.logits(clusters, users) + from_size[:, None]
@@ -89,7 +93,7 @@ class LookalikeModel(nn.Module):
         from_size = torch.log(sizes.clamp_min(1.0)) if self.config.size_aware else torch.zeros_like(sizes)
         total = torch.zeros(len(clusters), dtype=users.dtype, device=users.device)
         if self.config.alpha:
-            weights = masked_softmax(self.global_.logits(clusters) + from_size, valid)
+            weights = self.global_(clusters, from_size, valid)
             total = total + self.config.alpha * self._along(users, weights[:, None] @ clusters)
         if self.config.beta:
             weights = masked_softmax(self.local.own_logits(clusters, users) + from_size, valid)

@@ -83,8 +83,8 @@ class Weights:
             "layer_bias": (c.h,),
             "local": (c.h, c.h),
             "log_temperature": (),
-            "global_inner": (c.attention_size, c.h),
-            "global_outer": (1, c.attention_size),
+            "global_inner": (c.attention_size if c.global_attention == "lin" else c.h, c.h),
+            "global_outer": (1, c.attention_size if c.global_attention == "lin" else c.k),
             "log_scale": (),
             "bias": (),
         }
@@ -229,11 +229,20 @@ class Weights:
 
     def crowds(self, centroids: NDArray[np.float32], sizes: NDArray[Any], n_seeds: NDArray[np.int64]) -> Snapshot:
         """Crowds from clusters that are there already: adds E_global; shapes as in `Snapshot`, any kind of sizes."""
-        logits = np.tanh(centroids @ self.arrays["global_inner"].T) @ self.arrays["global_outer"][0]
-        if self.config.size_aware:
-            logits = logits + np.log(np.maximum(sizes, 1))
-        logits = np.where(sizes > 0, logits, -np.inf)
-        weights = np.exp(logits - np.maximum(logits.max(-1, keepdims=True), -1e30))
-        weights /= np.maximum(weights.sum(-1, keepdims=True), 1e-30)
+        outer, valid = self.arrays["global_outer"][0], sizes > 0
+        from_size = np.log(np.maximum(sizes, 1)) if self.config.size_aware else np.zeros(sizes.shape)
+        inner = np.tanh(centroids @ self.arrays["global_inner"].T)
+        if self.config.global_attention == "lin":
+            weights = _softmax(inner @ outer + from_size, valid)
+        else:
+            each = _softmax(inner @ centroids.transpose(0, 2, 1) + from_size[:, None], valid[:, None])
+            weights = ((outer[: sizes.shape[1]] * valid)[:, None] @ each)[:, 0]
         overall = np.einsum("ck,ckh->ch", weights, centroids).astype(np.float32)
         return Snapshot(centroids, sizes.astype(np.float32), overall, n_seeds)
+
+
+def _softmax(logits: NDArray[np.floating], valid: NDArray[np.bool_]) -> NDArray[np.floating]:
+    """Over the valid entries of the last axis; zeros where there is none."""
+    logits = np.where(valid, logits, -np.inf)
+    weights = np.exp(logits - np.maximum(logits.max(-1, keepdims=True), -1e30))
+    return np.asarray(weights / np.maximum(weights.sum(-1, keepdims=True), 1e-30))

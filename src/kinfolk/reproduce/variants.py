@@ -14,7 +14,6 @@ from kinfolk.presets import Preset, preset
 
 PRESETS = ("kinfolk", "paper")
 NOT_RUN = {
-    "the note's global attention (W_c over ordered clusters) against Lin et al.'s": "only the latter is built",
     "dot products served by the fused scorer": "it does cosines; the ablation scores in plain numpy",
 }
 """Choices without a switch: what -> why."""
@@ -61,6 +60,7 @@ _BOTH: dict[str, Change] = {
     "global attention only": _lookalike(alpha=1.0, beta=0.0),
     "alpha = beta = 0.5": _lookalike(alpha=0.5, beta=0.5),
     "alpha 0.7, beta 0.3": _lookalike(alpha=0.7, beta=0.3),
+    "global attention over ordered clusters": _lookalike(global_attention="ordered"),
 }
 LEAK = "paper: leak, seeds among the samples"
 _NO_CO_CLICKS = "no co-clicks"
