@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from kinfolk.lookalike.threads import ranges, spread
+from kinfolk.data.threads import ranges, spread
 
 _READ_FLOATS = 1 << 26  # 256 MB: several times the processor's last cache
 _GEMM_SIZE = 2048

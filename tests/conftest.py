@@ -33,7 +33,9 @@ def tiny_preset():
 
     return Preset(
         represent=RepresentConfig(
-            encoder=EncoderConfig(embedding_size=16, attention_size=8, hidden=(16,)), epochs=2, shared_negatives=50
+            encoder=EncoderConfig(embedding_size=16, factors=4, attention_size=8, hidden=(16,)),
+            epochs=2,
+            shared_negatives=50,
         ),
         campaign=CampaignConfig(min_seeds=3, max_seeds=50, max_samples=2000),
         lookalike=LookalikeConfig(m=16, h=16, k=4, attention_size=8),

@@ -54,7 +54,7 @@ PRESETS: dict[str, Preset] = {
     ),
     "kinfolk": Preset(
         represent=RepresentConfig(
-            encoder=EncoderConfig(dropout=0.2),
+            encoder=EncoderConfig(dropout=0.2, factors=32),
             epochs=24,
             patience=3,
             batch_size=512,

@@ -73,11 +73,11 @@ def test_it_tells_a_crowd_apart_by_what_is_rare():
     assert folded.share[0] == pytest.approx(500 / 700)
 
 
-def test_a_background_is_of_those_who_clicked_last(told_apart, small_log, monkeypatch):
+@pytest.mark.parametrize("most", [3, 50, 10**6])
+def test_a_background_is_of_those_who_clicked_last(told_apart, small_log, most):
     view = small_log.view(told_apart.provenance.trained_until)
-    last = list(dict.fromkeys(view.pairs.user[::-1].tolist()))[:50]
-    monkeypatch.setattr("kinfolk.lookalike.blend.USERS", 50)
-    found = learn_background(told_apart.represented, told_apart.weights, view)
+    last = list(dict.fromkeys(view.pairs.user[::-1].tolist()))[:most]
+    found = learn_background(told_apart.represented, told_apart.weights, view, most)
     expected = Background.of(np.asarray(told_apart.lookalike)[np.sort(last)])
     np.testing.assert_allclose(found.mean, expected.mean, atol=1e-5)
     np.testing.assert_allclose(found.covariance, expected.covariance, atol=1e-5)

@@ -19,6 +19,7 @@ CONFIGS = {
         embedding_size=8, attention_size=4, hidden=(6, 5), dropout=0.5, init_std=1.0
     ),
     "side by side": EncoderConfig(embedding_size=8, merge="concat", hidden=(6,), init_std=1.0),
+    "factors": EncoderConfig(embedding_size=8, factors=3, attention_size=4, hidden=(6,), init_std=1.0),
 }
 ONLY_NUMBERS = Schema(user=(Continuous("age"), Continuous("visits", log=True)))
 NO_NUMBERS = Schema(user=(Categorical("city"),), history=(History("reads", length=5),))
@@ -35,7 +36,7 @@ def test_each_user_alone_is_what_the_encoder_gives_a_batch(
     torch.manual_seed(0)
     encoder = UserEncoder(log.schema, CONFIGS[name], features.sizes).eval()
     with torch.no_grad():
-        for p in encoder.parameters():
+        for p in (*encoder.parameters(), *encoder.buffers()):
             p.copy_(torch.randn(p.shape))
     batch = features.batch(log, np.arange(log.n_users))
     alone = Alone.of(encoder)

@@ -46,6 +46,37 @@ def test_the_whole_encoder_in_float64(log: Log) -> None:
     assert encoder.field_names == ("city", "tags", "device", "reads", "buys", "numbers")
 
 
+def test_factors_stand_beside_the_fields_with_their_share(log: Log) -> None:
+    """x = [sqrt(1 - share) of the fields' unit vector, sqrt(share) of the unit sum of the history's factors]."""
+    encoder, features = built(log, replace(SMALL, factors=3, factors_share=0.36))
+    assert encoder.factors is not None
+    encoder.factors.copy_(torch.randn(encoder.factors.shape))
+    batch = features.batch(log, np.arange(log.n_users))
+    x, deep = encoder(batch).detach().numpy(), encoder.deep(batch).detach().numpy()
+    start, n, offsets = features.starts["reads"], batch.n_lookups, batch.offsets.numpy()
+    column = list(features.sizes).index("reads")
+    for u in range(log.n_users):
+        rows = batch.index.numpy()[offsets[u * n + column] : offsets[u * n + column + 1]] - start
+        own = encoder.factors.numpy()[rows].sum(axis=0)
+        np.testing.assert_allclose(x[u, :5], 0.8 * deep[u] / np.linalg.norm(deep[u]), rtol=1e-4, atol=1e-6)
+        want = 0.6 * own / np.linalg.norm(own) if len(rows) else np.zeros(3)
+        np.testing.assert_allclose(x[u, 5:], want, rtol=1e-4, atol=1e-6)
+    assert x.shape == (log.n_users, 8)
+
+
+def test_without_a_history_there_is_no_path_for_factors(make_log: Callable[..., Log]) -> None:
+    log = replace(make_log(), schema=Schema(user=(Categorical("city"),), history=()))
+    encoder, features = built(log, replace(SMALL, factors=3))
+    assert encoder.factors is None
+    assert encoder(features.batch(log, np.arange(4))).shape == (4, 8)
+
+
+@pytest.mark.parametrize("bad", [{"factors": 8}, {"factors": -1}, {"factors_share": 1.0}])
+def test_factors_that_leave_no_room_are_refused(bad: dict[str, float]) -> None:
+    with pytest.raises(OptionError, match="factors"):
+        replace(SMALL, **bad)
+
+
 def test_concat_puts_the_fields_side_by_side(log: Log) -> None:
     encoder, features = built(log, replace(SMALL, merge="concat"))
     batch = features.batch(log, np.arange(log.n_users))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from kinfolk.baselines.als import HalfSweep, shared_als
+from kinfolk.baselines.als import shared_als
 from kinfolk.baselines.method import Candidates
 from kinfolk.baselines.shared import Shared
 from kinfolk.baselines.vectors import seed_matrix, to_unit
 from kinfolk.data.log import View
+from kinfolk.represent.als import HalfSweep
 
 
 class FoldIn:

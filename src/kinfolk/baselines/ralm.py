@@ -11,7 +11,7 @@ from kinfolk.bundle import Bundle
 from kinfolk.data.jagged import Jagged, slices
 from kinfolk.data.log import View
 from kinfolk.errors import ProtocolError
-from kinfolk.lookalike.blend import view_co_clicks
+from kinfolk.lookalike.blend import learn_background, view_co_clicks
 from kinfolk.lookalike.score import score_users
 from kinfolk.lookalike.shrinkage import share_of
 from kinfolk.lookalike.trend import SEEDS, features, in_order
@@ -20,6 +20,9 @@ from kinfolk.presets import Preset, preset, with_pooling
 from kinfolk.represent.embed import embed
 from kinfolk.represent.represented import Represented
 from kinfolk.training import OnProgress, learn_users, train_stages
+
+ON_LINE = 3000
+"""Those who clicked last are everybody of a moment (decision 10)."""
 
 
 class Ralm:
@@ -71,8 +74,11 @@ class Ralm:
     def score(self, users: NDArray[np.int32], candidates: Candidates, view: View) -> NDArray[np.float32]:
         """float32[len(users), len(candidates)], eq. 2, and co-clicks by the model's weight."""
         e, crowd, rows, offsets = self.vectors(users, candidates, view)
-        snapshot = self.weights.snapshots(crowd, rows, offsets, seed=self.seed)
-        scores = score_users(self.weights.index(snapshot), e, self.weights.queries(e))
+        weights = self.weights
+        if self.fresh and weights.background is not None:  # users, seeds and everybody, all as of now
+            weights = weights.with_background(learn_background(self.represented, weights, view, most=ON_LINE))
+        snapshot = weights.snapshots(crowd, rows, offsets, seed=self.seed)
+        scores = score_users(weights.index(snapshot), e, weights.queries(e))
         if self.weights.co_click:
             seeds, seen = _newest(candidates.seeds, self.max_seeds), (not self.fresh and self.learned_from) or view
             shared = view_co_clicks(self.represented.features.schema, seen, users, seeds)

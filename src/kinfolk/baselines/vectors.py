@@ -9,12 +9,13 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from sklearn.utils.extmath import randomized_svd
 
-from kinfolk.baselines.als import AlsConfig, shared_als
+from kinfolk.baselines.als import shared_als
 from kinfolk.baselines.history_matrix import shared_history, shared_tf_idf
 from kinfolk.baselines.shared import Shared
 from kinfolk.data.jagged import Jagged
 from kinfolk.data.log import View
 from kinfolk.errors import OptionError
+from kinfolk.represent.als import AlsConfig
 
 
 class UserVectors(Protocol):

@@ -95,6 +95,6 @@ class OrderedAttention(nn.Module):
 
     @torch.no_grad()
     def start_even(self) -> None:
-        """Before training every cluster attends evenly (size-aware: by their seeds), and every place counts the same."""
+        """Before training every cluster attends evenly (size-aware: by seeds), and every place counts the same."""
         nn.init.zeros_(self.inner.weight)
         self.outer.weight.fill_(1 / self.outer.in_features)

@@ -14,11 +14,11 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from kinfolk.data.threads import spread
 from kinfolk.errors import DataError, OptionError, TooFewSeedsError
 from kinfolk.lookalike.attend import EPSILON, finish_lanes
 from kinfolk.lookalike.dots import F32, dot
 from kinfolk.lookalike.index import Index
-from kinfolk.lookalike.threads import spread
 from kinfolk.lookalike.topk import top
 
 Reach = Literal["narrow", "balanced", "broad"]

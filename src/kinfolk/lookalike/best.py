@@ -9,12 +9,12 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from kinfolk.data.threads import ranges, spread, usable
 from kinfolk.lookalike.bounds import coded, fill_bounds
 from kinfolk.lookalike.dots import F32
 from kinfolk.lookalike.index import Arrays, Index
 from kinfolk.lookalike.lloyd import I64
 from kinfolk.lookalike.scan import USERS, score_rows, score_tiles
-from kinfolk.lookalike.threads import ranges, spread, usable
 from kinfolk.lookalike.topk import fill_top
 
 _SHARE = 8  # bounds pay where at most one candidate in so many is wanted

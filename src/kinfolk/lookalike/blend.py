@@ -71,10 +71,14 @@ def learn_weight(represented: Represented, weights: Weights, episodes: Episodes,
     return Learned(weight, *auc)
 
 
-def learn_background(represented: Represented, weights: Weights, view: View) -> Background:
-    """Everybody as of `view.now`: the `background.USERS` users who clicked last."""
-    users, newest = np.unique(view.pairs.user[::-1], return_index=True)
-    last = users[np.argsort(newest)[:USERS]]
+def learn_background(represented: Represented, weights: Weights, view: View, most: int = USERS) -> Background:
+    """Everybody as of `view.now`: the `most` users who clicked last, at least two."""
+    newest_first, looked = view.pairs.user[::-1], 2 * most
+    users, newest = np.unique(newest_first[:looked], return_index=True)
+    while len(users) < most and looked < len(newest_first):
+        looked *= 2
+        users, newest = np.unique(newest_first[:looked], return_index=True)
+    last = users[np.argsort(newest)[:most]]
     return Background.of(weights.transform(embed(represented, view, np.sort(last).astype(np.int32))))
 
 

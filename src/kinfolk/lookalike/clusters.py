@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from kinfolk.data.threads import ranges, spread
 from kinfolk.errors import DataError, OptionError
 from kinfolk.lookalike import lloyd
-from kinfolk.lookalike.threads import ranges, spread
 
 LANES = 32  # also the most threads one set can use
 _LANE_ROWS = 2048  # smaller lanes cost more in bookkeeping than they give

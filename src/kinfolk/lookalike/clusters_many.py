@@ -12,12 +12,12 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from kinfolk.data.threads import bundles, spread, usable
 from kinfolk.errors import DataError, OptionError
 from kinfolk.lookalike import lloyd
 from kinfolk.lookalike.clusters import bits_of, check_options, check_points, check_start
 from kinfolk.lookalike.dots import F32
 from kinfolk.lookalike.lloyd import F64, I32, I64
-from kinfolk.lookalike.threads import bundles, spread, usable
 
 
 @dataclass(frozen=True)

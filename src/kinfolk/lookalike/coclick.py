@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinfolk.data.jagged import Jagged
+from kinfolk.data.threads import ranges, spread
 from kinfolk.lookalike.dots import FAST
-from kinfolk.lookalike.threads import ranges, spread
 
 F32 = NDArray[np.float32]
 I32 = NDArray[np.int32]

@@ -11,12 +11,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from kinfolk.data.threads import ranges, spread, usable
 from kinfolk.errors import DataError, OptionError
 from kinfolk.lookalike.attend import EPSILON
 from kinfolk.lookalike.best import best_candidates
 from kinfolk.lookalike.index import Index as Index
 from kinfolk.lookalike.scan import score_rows, score_tiles
-from kinfolk.lookalike.threads import ranges, spread, usable
 
 
 def score_user(

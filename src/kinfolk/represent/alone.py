@@ -32,12 +32,15 @@ class Alone:
         merge: (float32[m, a], float32[a], float32[m]) of the attention merge layer: first layer, second layer, the
             vector of a user without any field; None where fields are put side by side.
         layers: (float32[out, in], float32[out]) of the MLP.
+        latent: the factors float32[D + 2, f], the field of their history, its first row in `table`, and their share of
+            the squared length; None where there are none.
     """
 
     table: F32 | None
     numbers: tuple[F32, F32] | None
     merge: tuple[F32, F32, F32] | None
     layers: tuple[tuple[F32, F32], ...]
+    latent: tuple[F32, int, int, float] | None
 
     @classmethod
     def of(cls, encoder: UserEncoder) -> Alone | None:
@@ -55,6 +58,9 @@ class Alone:
             if merge is None
             else (_array(merge.hidden.weight).T, _array(merge.weight.weight)[0], _array(merge.nothing)),
             tuple((_array(f.weight), _array(f.bias)) for f in encoder.mlp if isinstance(f, nn.Linear)),
+            None
+            if encoder.factors is None
+            else (_array(encoder.factors), *encoder.history_rows, encoder.config.factors_share),
         )
 
     def __call__(
@@ -94,7 +100,15 @@ class Alone:
                 x = weights @ H
         for i, (matrix, bias) in enumerate(self.layers):
             x = matrix @ (x if i == 0 else np.maximum(x, 0)) + bias
+        if self.latent is not None:
+            factors, field, first, share = self.latent
+            own = factors[index[offsets[field] : offsets[field + 1]] - first].sum(axis=0)
+            x = np.concatenate([_unit(x) * (1 - share) ** 0.5, _unit(own) * share**0.5])
         return np.asarray(x, np.float32), weights
+
+
+def _unit(x: F32) -> F32:
+    return np.asarray(x / max(float(np.linalg.norm(x)), 1e-6), np.float32)
 
 
 def _array(t: Tensor) -> F32:

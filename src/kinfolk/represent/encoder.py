@@ -17,9 +17,12 @@ from torch import Tensor, nn
 from kinfolk.errors import OptionError
 from kinfolk.nn.attention_merge import AttentionMerge
 from kinfolk.nn.field_embedding import FieldEmbedding
+from kinfolk.nn.lookup import mean_rows
 from kinfolk.nn.mlp import mlp
 from kinfolk.represent.batch import UserBatch
 from kinfolk.schema import Continuous, Schema
+
+_EPSILON = 1e-6  # keeps a zero vector zero
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,10 @@ class EncoderConfig:
     """Shape of the encoder.
 
     Args:
-        embedding_size: m, length of every field's vector and of x_u.
+        embedding_size: m, length of x_u, and of every field's vector where there are no factors.
+        factors: f, how many of the m are a linear path beside the fields: latent factors of the items in the (first)
+            history, see `kinfolk.represent.factors`. Fields' vectors and the output of the MLP are of length m - f.
+        factors_share: of the squared length of x_u, which then is 1.
         attention_size: a, width of the hidden layer that weighs the fields.
         hidden: widths of the hidden layers of the MLP.
         merge: "attention" weighs and adds the fields, "concat" puts them side by side.
@@ -41,14 +47,26 @@ class EncoderConfig:
     merge: Literal["attention", "concat"] = "attention"
     dropout: float = 0.0
     init_std: float = 0.05
+    factors: int = 0
+    factors_share: float = 0.25
 
     def __post_init__(self) -> None:
         if self.merge not in ("attention", "concat"):
             raise OptionError(f"merge is {self.merge!r}", "use 'attention' or 'concat'")
         if min(self.embedding_size, self.attention_size, *self.hidden, 1) < 1:
             raise OptionError("a layer of the encoder has no width", "give every size a value of at least 1")
+        if not 0 <= self.factors < self.embedding_size or not 0 < self.factors_share < 1:
+            raise OptionError(
+                f"factors is {self.factors} of {self.embedding_size}, their share {self.factors_share}",
+                "use fewer factors than the embedding is long, and a share between 0 and 1",
+            )
         if not 0 <= self.dropout < 1:
             raise OptionError(f"dropout is {self.dropout}", "use a share from 0 up to, not including, 1")
+
+
+def unit(x: Tensor) -> Tensor:
+    """Rows of length one; a zero row stays zero, with a finite gradient."""
+    return x * torch.rsqrt((x * x).sum(-1, keepdim=True) + _EPSILON**2)
 
 
 def lookup_fields(schema: Schema) -> tuple[str, ...]:
@@ -73,9 +91,13 @@ class UserEncoder(nn.Module):
     fields.
     """
 
+    factors: Tensor | None
+
     def __init__(self, schema: Schema, config: EncoderConfig, sizes: Mapping[str, int]) -> None:
         super().__init__()
-        self.schema, self.config, m = schema, config, config.embedding_size
+        n_factors = config.factors if schema.history else 0
+        self.schema, self.config = schema, config
+        self.deep_size = m = config.embedding_size - n_factors
         lookups, numbers = lookup_fields(schema), number_fields(schema)
         self.field_names = (*lookups, *(("numbers",) if numbers else ()))
         if not self.field_names:
@@ -84,6 +106,11 @@ class UserEncoder(nn.Module):
         self.numbers = nn.Linear(len(numbers), m) if numbers else None
         self.merge = AttentionMerge(m, config.attention_size) if config.merge == "attention" else None
         self.mlp = mlp(m if self.merge else m * len(self.field_names), config.hidden, m, config.dropout)
+        self.register_buffer("factors", torch.zeros(sizes[schema.history[0].name], n_factors) if n_factors else None)
+        if n_factors:
+            history = schema.history[0].name
+            field = lookups.index(history)
+            self.history_rows = field, sum(sizes[name] for name in lookups[:field])
 
     @overload
     def forward(self, batch: UserBatch, return_weights: Literal[False] = False) -> Tensor: ...
@@ -105,17 +132,36 @@ class UserEncoder(nn.Module):
         Raises:
             OptionError: weights are asked of an encoder with merge="concat", which has none.
         """
+        if self.merge is None and return_weights:
+            raise OptionError("merge='concat' has no field weights", "use merge='attention' to have users explained")
+        x, w = self._deep(batch)
+        if self.factors is not None:
+            share = self.config.factors_share
+            x = torch.cat([unit(x) * (1 - share) ** 0.5, self.latent(batch) * share**0.5], dim=1)
+        if return_weights:
+            assert w is not None  # of the merge layer
+            return x, w
+        return x
+
+    def deep(self, batch: UserBatch) -> Tensor:
+        """float[B, m - f]: what the fields say, before it is scaled and put beside the factors."""
+        return self._deep(batch)[0]
+
+    def latent(self, batch: UserBatch) -> Tensor:
+        """float[B, f]: the sum of the factors of each user's history, of length one; 0 where nothing is known of it."""
+        assert self.factors is not None  # asked of an encoder that has them
+        field, first = self.history_rows
+        ends = batch.offsets[field + 1 :: batch.n_lookups]
+        starts = batch.offsets[field :: batch.n_lookups][: len(ends)]
+        offsets = torch.cat([starts.new_zeros(1), (ends - starts).cumsum(0)])
+        at = torch.arange(int(offsets[-1]), device=starts.device)
+        at = at + torch.repeat_interleave(starts - offsets[:-1], ends - starts)
+        return unit(mean_rows(self.factors, batch.index[at] - first, offsets))
+
+    def _deep(self, batch: UserBatch) -> tuple[Tensor, Tensor | None]:
         H, present = self.lookups(batch)
-        if self.merge is None:
-            if return_weights:
-                raise OptionError(
-                    "merge='concat' has no field weights", "use merge='attention' to have users explained"
-                )
-            x: Tensor = self.mlp(H.flatten(1))
-            return x
-        M, w = self.merge(H, present)
-        x = self.mlp(M)
-        return (x, w) if return_weights else x
+        M, w = (H.flatten(1), None) if self.merge is None else self.merge(H, present)
+        return self.mlp(M), w
 
     def lookups(self, batch: UserBatch) -> tuple[Tensor, Tensor]:
         """H float[B, n, m] and present bool[B, n]."""

@@ -32,6 +32,7 @@ from kinfolk.nn.row_adam import RowAdam
 from kinfolk.represent.concurrent import blocks_in_time, concurrent
 from kinfolk.represent.config import Progress, RepresentConfig
 from kinfolk.represent.encoder import UserEncoder
+from kinfolk.represent.factors import item_factors
 from kinfolk.represent.features import UserFeatures
 from kinfolk.represent.loss import Contrast, draw, sampled_softmax
 from kinfolk.represent.negatives import LogUniform
@@ -61,6 +62,9 @@ class Run:
         self.device = torch.device(config.device)
         self.train, self.held_out = split(samples, config.validation)
         self.encoder = UserEncoder(features.schema, config.encoder, features.sizes)
+        if self.encoder.factors is not None:
+            found = item_factors(view, features, self.encoder.factors.shape[1], config.seed)
+            self.encoder.factors.copy_(torch.from_numpy(found))
         self.items: nn.Parameter | None = None
         self.first_row = 0
         if config.tie_item_embeddings:
@@ -68,7 +72,7 @@ class Run:
                 raise OptionError("tie_item_embeddings without a history", "declare one, or do not tie")
             self.first_row = features.starts[features.schema.history[0].name] + 2
         else:
-            std, m = config.encoder.init_std, config.encoder.embedding_size
+            std, m = config.encoder.init_std, self.encoder.deep_size
             self.items = nn.Parameter((torch.randn(features.n_items, m) * std).to(self.device))
         self.encoder.to(self.device)
         self.ranks = LogUniform(features.n_items)
@@ -184,7 +188,7 @@ class Run:
             for first in range(0, len(rows), c.batch_size):
                 last = min(first + c.batch_size, len(rows))
                 contrast = self._contrast(part.user[first:last], items[rows[first:last]], rng).to(self.device)
-                x = self.encoder(chunk.part(first, last).to(self.device))
+                x = self.encoder.deep(chunk.part(first, last).to(self.device))
                 yield sampled_softmax(x, self.item_table, contrast, self.first_row)
 
     def _contrast(self, user: NDArray[np.int32], row: NDArray[np.int32], rng: np.random.Generator) -> Contrast:

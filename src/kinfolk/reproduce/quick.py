@@ -28,7 +28,8 @@ def small(chosen: Preset) -> Preset:
 
 def small_represent(config: RepresentConfig) -> RepresentConfig:
     """Stage 1 alone."""
-    encoder = replace(config.encoder, embedding_size=_SIZE, attention_size=8, hidden=(_SIZE,))
+    factors = min(config.encoder.factors, _SIZE // 4)
+    encoder = replace(config.encoder, embedding_size=_SIZE, attention_size=8, hidden=(_SIZE,), factors=factors)
     return replace(config, encoder=encoder, epochs=1, min_steps=0, batch_size=512, patience=1)
 
 

@@ -54,6 +54,10 @@ def _concat(p: Preset) -> Preset:
     return replace(p, represent=replace(p.represent, encoder=replace(p.represent.encoder, merge="concat")))
 
 
+def _no_factors(p: Preset) -> Preset:
+    return replace(p, represent=replace(p.represent, encoder=replace(p.represent.encoder, factors=0)))
+
+
 _BOTH: dict[str, Change] = {
     "average instead of attention": _lookalike(pooling="average"),
     "local attention only": _lookalike(alpha=0.0, beta=1.0),
@@ -79,6 +83,8 @@ _KINFOLK: dict[str, tuple[Change, str | None]] = {
     "no co-clicks, no episodes": (lambda p: replace(p, co_click=False, episodes=None), _NO_CO_CLICKS),
     "negatives of its own instead of the moment's": (_represent(concurrent=False), None),
     "fields side by side": (_concat, None),
+    "no factors of items": (_no_factors, None),
+    "no discriminant": (lambda p: replace(p, discriminant=False), None),
 }
 _PAPER: dict[str, tuple[Change, str | None]] = {
     **{name: (change, None) for name, change in _BOTH.items()},

@@ -80,7 +80,9 @@ def quick() -> Preset:
     """`kinfolk`, smaller and taught for seconds: narrow vectors, few epochs, few episodes."""
     base = preset_named("kinfolk")
     assert base.episodes is not None
-    encoder = replace(base.represent.encoder, embedding_size=32, attention_size=32, hidden=(32,), dropout=0.1)
+    encoder = replace(
+        base.represent.encoder, embedding_size=32, attention_size=32, hidden=(32,), dropout=0.1, factors=8
+    )
     return replace(
         base,
         judged=False,

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
-from kinfolk.baselines.als import Als, AlsConfig, HalfSweep, fit_als
 from kinfolk.errors import DataError
+from kinfolk.represent.als import Als, AlsConfig, HalfSweep, fit_als
 from kinfolk.testing.counts import examples
 
 

@@ -1,0 +1,78 @@
+"""Latent factors of items: known ones only, white over users, from the view alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from kinfolk.data.log import Log
+from kinfolk.represent import EncoderConfig, UserFeatures
+from kinfolk.represent.config import RepresentConfig
+from kinfolk.represent.factors import item_factors
+from kinfolk.represent.train import train_represent
+
+
+def _sums(log: Log, table: np.ndarray, codes: np.ndarray, now: float) -> np.ndarray:
+    pairs = log.view(now).pairs
+    sums = np.zeros((log.n_users, table.shape[1]))
+    np.add.at(sums, pairs.user, table[codes[pairs.item]])
+    return sums[np.bincount(pairs.user, minlength=log.n_users) > 0]
+
+
+def test_users_sums_are_white(make_log: Callable[..., Log]) -> None:
+    log = make_log(n_users=400, n_items=40, n_events=6000, tastes=4)
+    view = log.view(1e9)
+    features = UserFeatures.fit(view, log.schema)
+    table = item_factors(view, features, 4, seed=0)
+    assert table.shape == (features.n_items + 2, 4)
+    assert table.dtype == np.float32
+    assert not table[:2].any()
+    # whitening is of sums of unit factors scaled to length one; turned back, all directions weigh the same
+    sums = _sums(log, table, features.item_codes(log), 1e9)
+    moment = sums.T @ sums
+    shares = np.linalg.eigvalsh(moment) / np.trace(moment)
+    assert shares.max() < 0.5  # the plain sums of one taste among four have one direction above all others
+
+
+def test_items_of_one_taste_are_near_each_other(make_log: Callable[..., Log]) -> None:
+    log = make_log(n_users=400, n_items=40, n_events=6000, tastes=4)
+    view = log.view(1e9)
+    features = UserFeatures.fit(view, log.schema)
+    table = item_factors(view, features, 4, seed=0)[features.item_codes(log)]
+    unit = table / np.linalg.norm(table, axis=1, keepdims=True)
+    near, same = unit @ unit.T, np.equal.outer(np.arange(40) % 4, np.arange(40) % 4)
+    others = ~np.eye(40, dtype=bool)
+    assert near[same & others].mean() > near[~same].mean() + 0.2
+
+
+def test_nothing_after_the_view_and_no_removed_item_counts(make_log: Callable[..., Log]) -> None:
+    log = make_log(n_users=60, n_events=900)
+    now, removed = float(log.events.time[500]), np.array([3, 5])
+    view = log.view(now, removed)
+    features = UserFeatures.fit(view, log.schema)
+    later = log.events.time >= now
+    other = np.where(later | np.isin(log.events.item, removed), (log.events.item + 7) % 20, log.events.item)
+    other[~later & np.isin(log.events.item, removed)] = 3  # among the removed, another one
+    changed = replace(log, events=replace(log.events, item=other.astype(np.int32)))
+    np.testing.assert_array_equal(
+        item_factors(view, features, 3, seed=1), item_factors(changed.view(now, removed), features, 3, seed=1)
+    )
+
+
+def test_too_few_clicks_give_zeros(make_log: Callable[..., Log]) -> None:
+    log = make_log(n_events=2)
+    view = log.view(1e9)
+    features = UserFeatures.fit(view, log.schema)
+    assert not item_factors(view, features, 3, seed=0).any()
+
+
+def test_training_starts_with_them_and_leaves_them_alone(make_log: Callable[..., Log]) -> None:
+    log = make_log()
+    view = log.view(1e9)
+    encoder = EncoderConfig(embedding_size=8, factors=3, attention_size=4, hidden=(8,))
+    model = train_represent(view, log.schema, RepresentConfig(encoder, epochs=1, batch_size=64, seed=2))
+    assert model.encoder.factors is not None
+    np.testing.assert_array_equal(model.encoder.factors.numpy(), item_factors(view, model.features, 3, seed=2))
+    assert model.item_embeddings.shape[1] == 5
