@@ -11,12 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kinfolk.data.synthetic import Config, load
-from kinfolk.lookalike.campaign import CampaignConfig
-from kinfolk.lookalike.config import LookalikeConfig, TrainingConfig
 from kinfolk.lookalike.index import Index
-from kinfolk.presets import Preset
-from kinfolk.represent.encoder import EncoderConfig
-from kinfolk.represent.train import RepresentConfig
 from kinfolk.training import train
 
 F32 = NDArray[np.float32]
@@ -47,18 +42,11 @@ def gaussian(candidates: int, users: int) -> Crowds:
 
 
 def trained(candidates: int, users: int) -> Crowds:
-    """Clusters of the users of a small synthetic feed, embedded by a model trained on it for a moment.
+    """Clusters of the users of a small synthetic feed, embedded by the default preset as it trains on it.
 
     A candidate's seeds are 30 to 400 users: of twice as many drawn at random, those most like another one drawn.
     """
-    log = load(Config.small(seed=SEED))
-    preset = Preset(
-        represent=RepresentConfig(encoder=EncoderConfig(), epochs=15, lr=4e-3, shared_negatives=100),
-        campaign=CampaignConfig(min_seeds=3, max_seeds=50, max_samples=5000),
-        lookalike=LookalikeConfig(),
-        training=TrainingConfig(epochs=3),
-    )
-    bundle = train(log, preset=preset, seed=SEED)
+    bundle = train(load(Config.small(seed=SEED)), preset="kinfolk", seed=SEED)
     weights, everyone = bundle.weights, np.ascontiguousarray(bundle.lookalike, np.float32)
     rng = np.random.default_rng(SEED)
     sizes = rng.integers(_LEAST_SEEDS, _MOST_SEEDS, candidates)
