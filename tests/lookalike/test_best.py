@@ -57,16 +57,16 @@ def check(index: Index, users: Array, projected: Array, n: int) -> None:
     rows, scores = top_candidates(index, users, projected, n)
     assert np.array_equal(rows, expected)
     assert np.array_equal(scores, np.take_along_axis(every, expected, 1))
-    bounds = bounds_of(index, users, projected, n)
+    bounds = bounds_of(index, users, projected)
     assert (bounds >= every).all()
 
 
-def bounds_of(index: Index, users: Array, projected: Array, n: int) -> Array:
+def bounds_of(index: Index, users: Array, projected: Array) -> Array:
     c, out = index.codes, np.empty((len(users), len(index)), np.float32)
     people = (*coded(unit(users), c.centre), *coded(projected, c.centre))
     width = index.centroids.shape[2]
-    tables = c.bytes, c.facts, c.longest, c.whole, index.gram, float(index.temperature), width
-    fill_bounds(*tables, *people, 0, len(c.bytes), n, out)
+    tables = c.bytes, c.facts, c.longest, c.whole, float(index.temperature), width
+    fill_bounds(*tables, *people, 0, len(c.bytes), out)
     return out
 
 
@@ -149,7 +149,7 @@ def test_few_candidates_are_scored_exactly() -> None:
     index, users = index_of(draw(16, 4000, 10, 64), seed=0), draw(17, 8, 64)
     projected = users @ draw(18, 64, 64, relu=False) / 16
     level = top_candidates(index, users, projected, 20)[1][:, -1:]
-    assert (bounds_of(index, users, projected, 20) >= level).mean() < 0.03
+    assert (bounds_of(index, users, projected) >= level).mean() < 0.03
 
 
 def test_codes_stand_for_the_centroids() -> None:

@@ -1,13 +1,15 @@
 """The n best candidates of users, exactly: a look at bytes that bounds every score, then few exact scores.
 
 The bounds (`bounds.fill_bounds`) choose the n most promising candidates; their n-th best exact score is a level that
-every one of the true n best reaches, so that only candidates whose bound reaches it, too, are scored exactly.
+every one of the true n best reaches, so that only candidates whose bound reaches it, too, are scored exactly, the most
+promising first: each few of them raise the level.
 """
 
 from __future__ import annotations
 
 import numba
 import numpy as np
+from numpy.typing import NDArray
 
 from kinfolk.data.threads import ranges, spread, usable
 from kinfolk.lookalike.bounds import coded, fill_bounds
@@ -19,6 +21,7 @@ from kinfolk.lookalike.topk import fill_top
 
 _SHARE = 8  # bounds pay where at most one candidate in so many is wanted
 _FEW = 256  # candidates below which scoring all of them is as fast
+_CHUNK = 64  # candidates scored exactly before the level is raised
 
 
 def best_candidates(index: Index, units: F32, V: F32, n: int, threads: int) -> tuple[I64, F32]:
@@ -53,8 +56,8 @@ def best_candidates(index: Index, units: F32, V: F32, n: int, threads: int) -> t
             _best_of_all(made, rows[some], scores[some])
             return
         own = unit_codes[some], unit_facts[some], v_codes[some], v_facts[some]
-        tables = codes.bytes, codes.facts, codes.longest, codes.whole, index.gram, float(index.temperature), h
-        spread(lambda part: fill_bounds(*tables, *own, *part, n, made), ranges(len(codes.bytes), pieces), pieces)
+        tables = codes.bytes, codes.facts, codes.longest, codes.whole, float(index.temperature), h
+        spread(lambda part: fill_bounds(*tables, *own, *part, made), ranges(len(codes.bytes), pieces), pieces)
         _best_within(made, index.arrays, units[some], V[some], rows[some], scores[some])
 
     spread(work, blocks, threads)
@@ -79,19 +82,43 @@ def _best_within(
     rows: I64,
     scores: F32,
 ) -> None:
-    """The best candidates of U users into rows int64[U, n] and scores float32[U, n], n >= 1; bounds float32[U, C]."""
-    n = rows.shape[1]
+    """The best candidates of U users into rows int64[U, n] and scores float32[U, n], n >= 1.
+
+    bounds float32[U, C] become exact scores where these were computed.
+    """
+    n, count = rows.shape[1], bounds.shape[1]
+    nobody, chosen, best = np.zeros(max(n, _CHUNK), np.int64), np.empty(n, np.int64), np.empty(n, np.int64)
+    known = np.empty(count, np.bool_)
     for u in range(len(units)):
-        unit, v, chosen = units[u : u + 1], V[u : u + 1], rows[u]
-        fill_top(bounds[u], chosen)
-        first = np.empty(n, np.float32)
-        score_rows(arrays, unit, v, np.zeros(n, np.int64), chosen, first)
-        level = first.min()
-        reaching = np.flatnonzero(~(bounds[u] < level))
-        found = np.empty(len(reaching), np.float32)
-        nobody = np.zeros(len(reaching), np.int64)
-        score_rows(arrays, unit, v, nobody, reaching, found)
-        best = np.empty(n, np.int64)
+        unit, v, bound = units[u : u + 1], V[u : u + 1], bounds[u]
+        fill_top(bound, chosen)
+        exact = np.empty(n, np.float32)
+        score_rows(arrays, unit, v, nobody[:n], chosen, exact)
+        level = exact.min()
+        known[:] = False
+        for i in range(n):
+            known[chosen[i]], bound[chosen[i]] = True, exact[i]
+        rest = np.flatnonzero(~(known | (bound < level)))
+        rest = rest[np.argsort(-bound[rest])]
+        for first in range(0, len(rest), _CHUNK):
+            some = rest[first : first + _CHUNK]
+            if bound[some[0]] < level:
+                break
+            exact = np.empty(len(some), np.float32)
+            score_rows(arrays, unit, v, nobody[: len(some)], some, exact)
+            for i in range(len(some)):
+                known[some[i]], bound[some[i]] = True, exact[i]
+            level = _worst_of_best(bound, known, level, best)
+        reaching = np.flatnonzero(known & ~(bound < level))
+        found = bound[reaching]
         fill_top(found, best)
         for i in range(n):
-            chosen[i], scores[u, i] = reaching[best[i]], found[best[i]]
+            rows[u, i], scores[u, i] = reaching[best[i]], found[best[i]]
+
+
+@numba.njit(nogil=True, cache=True)
+def _worst_of_best(scores: F32, known: NDArray[np.bool_], level: np.float32, best: I64) -> np.float32:
+    """The len(best)-th best of the known scores, so many of which reach the level at least; `best` is written over."""
+    reaching = scores[known & ~(scores < level)]
+    fill_top(reaching, best)
+    return np.float32(reaching[best].min())

@@ -25,8 +25,8 @@ leaves nothing of D, or g_j is too large to be bounded, the bound is infinite. W
 radius, the sum of all parts by ω times their sizes. A weight that float32 takes for 0 is less than e⁻⁷⁰ of the
 largest, far below ω.
 
-z is first the direction of the mean centroid, which costs nothing; for candidates whose bound is among the best so
-far it is then the direction of Σ w_j c_j itself, by the Gram matrix: D is then all but exact.
+z is the direction of Σ_j e^bias_j c_j, what E_local would be if the user did not count: it is known beforehand. That of
+Σ w_j c_j itself, by the Gram matrix, makes D all but exact, and costs more than the exact scores that it saves.
 """
 
 from __future__ import annotations
@@ -80,7 +80,6 @@ def fill_bounds(
     facts: F32,
     longest: F32,
     parts: F32,
-    gram: F32,
     temperature: float,
     h: int,
     units: I16,
@@ -89,7 +88,6 @@ def fill_bounds(
     queries_facts: F32,
     lo: int,
     hi: int,
-    n: int,
     out: F32,
 ) -> None:
     """Upper bounds of the float32 scores of U users against the candidates of tiles lo to hi.
@@ -97,25 +95,21 @@ def fill_bounds(
     Args:
         codes, facts, longest: the arrays of `Codes`.
         parts: their `whole`.
-        gram: float32[C, k, k].
         temperature: of the local logits.
         h: width of the vectors.
         units, units_facts, queries, queries_facts: û and v of the users, `coded`.
         lo, hi: tiles.
-        n: the bounds of about the n best are made tighter; at least 1.
         out: float32[U, C], written for these candidates; infinite where there is no bound.
     """
     k = codes.shape[1] - 1
     with_unit, with_query = np.empty((k + 1, LANES), np.int32), np.empty((k + 1, LANES), np.int32)
     a, th, w = np.empty((k, LANES), np.float32), np.empty((k, LANES), np.float32), np.empty((k, LANES), np.float32)
-    g, p = np.empty((k, LANES), np.float32), np.empty((k, LANES), np.float32)
+    g, local = np.empty((k, LANES), np.float32), np.empty(LANES, np.float32)
     work, bits = np.empty(k * LANES, np.float32), np.empty(k * LANES, np.int32)
-    whole, local, likely = np.empty(LANES, np.float32), np.empty(LANES, np.float32), np.empty(LANES, np.float32)
-    best = np.full((len(units), n), -_INFINITE, np.float32)  # likely scores so far: heaps, the worst on top
     omega = np.float32((h + 4 * k + 64) * 2.0**-23)
     sign = -_ONE if parts[:, LOCAL].min() < _ZERO else _ONE
     for tile in range(lo, hi):
-        first, size = tile * LANES, min(LANES, len(gram) - tile * LANES)
+        first, size = tile * LANES, min(LANES, out.shape[1] - tile * LANES)
         for u in range(len(units)):
             for j in range(k + 1):
                 lane_dots(codes[tile, j], units[u], queries[u], with_unit[j], with_query[j])  # type: ignore[call-arg]
@@ -124,26 +118,14 @@ def fill_bounds(
             tanh(th.reshape(k * LANES), work, bits)
             _weights(th, facts[tile], queries_facts[u, 2], np.float32(temperature), w, g)
             exp(w.reshape(k * LANES), bits)
-            p[:] = facts[tile, AHEAD, :k]
-            _largest_cosine(w, g, a, p, facts[tile, RADIUS], longest[tile], omega, local, likely)
+            _largest_cosine(w, g, a, facts[tile], longest[tile], omega, local)
             step, total, near = units_facts[u, 0], units_facts[u, 1], units_facts[u, 4]
-            for i in range(LANES):
+            for i in range(size):
                 middle = near + facts[tile, LOW, k, i] * total + facts[tile, STEP, k, i] * (step * with_unit[k, i])
                 off = facts[tile, RADIUS, k, i] * _ALMOST_ONE
-                whole[i] = middle + off + parts[tile, OFFSET, i] + omega * parts[tile, SIZE, i]
-            tighter = 0
-            for i in range(size):
-                if not whole[i] + abs(parts[tile, LOCAL, i]) * local[i] <= best[u, 0]:
-                    tighter += _ahead(gram[first + i], w, longest[tile, i], omega, i, p)
-            if tighter:
-                _largest_cosine(w, g, a, p, facts[tile, RADIUS], longest[tile], omega, local, likely)
-            for i in range(size):
-                share = abs(parts[tile, LOCAL, i])
-                bound = whole[i] + share * local[i]
+                whole = middle + off + parts[tile, OFFSET, i] + omega * parts[tile, SIZE, i]
+                bound = whole + abs(parts[tile, LOCAL, i]) * local[i]
                 out[u, first + i] = bound if bound == bound else _INFINITE
-                score = whole[i] + share * likely[i]
-                if bound < _INFINITE and score > best[u, 0]:
-                    _replace_worst(best[u], score)
 
 
 @numba.njit(nogil=True, cache=True, fastmath=_REASSOCIATE, error_model="numpy")
@@ -175,25 +157,24 @@ def _weights(th: F32, facts: F32, length: np.float32, temperature: np.float32, w
 
 
 @numba.njit(nogil=True, cache=True, fastmath=_REASSOCIATE, error_model="numpy")
-def _largest_cosine(
-    w: F32, g: F32, a: F32, p: F32, radius: F32, longest: F32, omega: np.float32, out: F32, reach: F32
-) -> None:
-    """The bound t + K/L of the local cosine into out, t into reach, float32[LANES]; w, g, a, p float32[k, LANES]."""
-    reach[:] = _ZERO
-    ahead = np.zeros(LANES, np.float32)
+def _largest_cosine(w: F32, g: F32, a: F32, facts: F32, longest: F32, omega: np.float32, out: F32) -> None:
+    """The bound t + K/L of the local cosine into out float32[LANES]; w, g, a float32[k, LANES], facts of the tile."""
+    reach, ahead = np.zeros(LANES, np.float32), np.zeros(LANES, np.float32)
     over, less = np.zeros(LANES, np.float32), np.zeros(LANES, np.float32)
     total = np.zeros(LANES, np.float32)
     for j in range(w.shape[0]):
         for i in range(LANES):
+            p = facts[AHEAD, j, i]
             reach[i] += w[j, i] * a[j, i]
-            ahead[i] += w[j, i] * p[j, i]
-            less[i] += w[j, i] * g[j, i] * abs(p[j, i])
+            ahead[i] += w[j, i] * p
+            less[i] += w[j, i] * g[j, i] * abs(p)
             total[i] += w[j, i] * (_ONE + g[j, i])
     for i in range(LANES):
         reach[i] = max(reach[i] / ahead[i], _ZERO)
     for j in range(w.shape[0]):
         for i in range(LANES):
-            over[i] += w[j, i] * ((_ONE + g[j, i]) * radius[j, i] + g[j, i] * abs(a[j, i] - reach[i] * p[j, i]))
+            gap = a[j, i] - reach[i] * facts[AHEAD, j, i]
+            over[i] += w[j, i] * ((_ONE + g[j, i]) * facts[RADIUS, j, i] + g[j, i] * abs(gap))
     for i in range(LANES):
         rounding = omega * total[i] * longest[i]
         least = ahead[i] - less[i] - _FOUR * rounding
@@ -201,41 +182,3 @@ def _largest_cosine(
         cosine = (reach[i] + (over[i] + (_ONE + _FOUR * reach[i]) * rounding) / least) / np.sqrt(_ONE - lost)
         fine = least > _ZERO and lost < _HALF and cosine < _FOUR
         out[i] = cosine if fine else (_ZERO if longest[i] == _ZERO else _INFINITE)
-
-
-@numba.njit(nogil=True, cache=True, fastmath=_REASSOCIATE, error_model="numpy")
-def _ahead(gram: F32, w: F32, longest: np.float32, omega: np.float32, lane: int, p: F32) -> int:
-    """One lane's p_j for z along Σ w_j c_j, where rounding lets it be known; returns whether it is (0 or 1)."""
-    k = w.shape[0]
-    total, norm = _ZERO, _ZERO
-    along = np.zeros(k, np.float32)
-    for j in range(k):
-        weight = w[j, lane]
-        total += weight
-        for i in range(k):
-            along[i] += gram[j, i] * weight
-    for j in range(k):
-        norm += w[j, lane] * along[j]
-    size = np.sqrt(max(norm, _ZERO) + omega * (total * longest) * (total * longest))
-    if not _FOUR * size >= total * longest or size == _ZERO:
-        return 0
-    for j in range(k):
-        p[j, lane] = along[j] / size
-    return 1
-
-
-@numba.njit(nogil=True, cache=True)
-def _replace_worst(heap: F32, value: np.float32) -> None:
-    """Put value in place of the least, which lies at the top."""
-    at, end = 0, len(heap)
-    while True:
-        child = 2 * at + 1
-        if child >= end:
-            break
-        if child + 1 < end and heap[child + 1] < heap[child]:
-            child += 1
-        if heap[child] >= value:
-            break
-        heap[at] = heap[child]
-        at = child
-    heap[at] = value

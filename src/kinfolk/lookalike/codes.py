@@ -34,8 +34,8 @@ class Codes:
 
     Args:
         bytes: uint8[T, k + 1, d / 2, 32, 2]; row k is `Index.linear`.
-        facts: float32[T, 5, k + 1, 32]: low, step, radius, the product with the unit mean of the candidate's centroids,
-            the bias of the local logit.
+        facts: float32[T, 5, k + 1, 32]: low, step, radius, the product with the direction of the candidate's centroids
+            added up with weights e^bias, the bias of the local logit.
         whole: float32[T, 3, 32]: the offset, the weight of the local cosine, and how large a score can be in all.
         longest: float32[T, 32], the length of the longest centroid; infinite where lengths or their squares leave
             float32, which no bound covers.
@@ -111,10 +111,10 @@ def _encode(
         x[:k], x[k] = centroids[c], linear[c]
         most, mean[:] = 0.0, 0.0
         for j in range(k):
-            square = 0.0
+            square, share = 0.0, math.exp(bias[c, j])
             for t in range(h):
                 square += np.float64(x[j, t]) ** 2
-                mean[t] += x[j, t]
+                mean[t] += share * x[j, t]
             most = max(most, math.sqrt(square))
         longest[tile, lane] = most
         if most > _MOST or 0 < most < _LEAST:
