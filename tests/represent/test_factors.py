@@ -6,19 +6,14 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+import scipy.sparse as sp
 
 from kinfolk.data.log import Log
 from kinfolk.represent import EncoderConfig, UserFeatures
+from kinfolk.represent.als import AlsConfig, fit_als
 from kinfolk.represent.config import RepresentConfig
-from kinfolk.represent.factors import item_factors
+from kinfolk.represent.factors import ITERATIONS, item_factors
 from kinfolk.represent.train import train_represent
-
-
-def _sums(log: Log, table: np.ndarray, codes: np.ndarray, now: float) -> np.ndarray:
-    pairs = log.view(now).pairs
-    sums = np.zeros((log.n_users, table.shape[1]))
-    np.add.at(sums, pairs.user, table[codes[pairs.item]])
-    return sums[np.bincount(pairs.user, minlength=log.n_users) > 0]
 
 
 def test_users_sums_are_white(make_log: Callable[..., Log]) -> None:
@@ -29,11 +24,16 @@ def test_users_sums_are_white(make_log: Callable[..., Log]) -> None:
     assert table.shape == (features.n_items + 2, 4)
     assert table.dtype == np.float32
     assert not table[:2].any()
-    # whitening is of sums of unit factors scaled to length one; turned back, all directions weigh the same
-    sums = _sums(log, table, features.item_codes(log), 1e9)
-    moment = sums.T @ sums
-    shares = np.linalg.eigvalsh(moment) / np.trace(moment)
-    assert shares.max() < 0.5  # the plain sums of one taste among four have one direction above all others
+    codes = features.item_codes(log)
+    clicks = np.zeros((log.n_users, len(table)), np.float32)
+    clicks[view.pairs.user, codes[view.pairs.item]] = 1
+    clicks = sp.csr_matrix(clicks[clicks.any(axis=1)])
+    items = fit_als(clicks, AlsConfig(factors=4, iterations=ITERATIONS), 0).items.astype(np.float64)
+    plain = clicks @ (items / np.maximum(np.linalg.norm(items, axis=1, keepdims=True), 1e-9))
+    lengths = np.linalg.norm(plain, axis=1, keepdims=True)
+    white = (clicks @ table) / lengths  # the sums that were made white, each scaled as before
+    np.testing.assert_allclose(white.T @ white / len(white), np.eye(4), atol=0.02)
+    assert abs(np.cov((plain / lengths).T) - np.eye(4)).max() > 0.1
 
 
 def test_items_of_one_taste_are_near_each_other(make_log: Callable[..., Log]) -> None:

@@ -188,6 +188,7 @@ class Bundle:
         save_file({**{k: v.numpy() for k, v in tensors.items()}, **lookalike}, folder / _WEIGHTS)
         save_file(packed(features), folder / _FEATURES)
         save_file(packed({"ids": self.user_ids}), folder / _USERS)
+        # allow_pickle=False: numpy refuses objects instead of writing what could run code when it is read
         np.save(folder / _UNIVERSAL, self.universal, allow_pickle=False)
         np.save(folder / _LOOKALIKE, self.lookalike, allow_pickle=False)
         inputs = {} if self.inputs is None else self.inputs.to_arrays()

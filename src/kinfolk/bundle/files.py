@@ -61,6 +61,7 @@ def read_arrays(file: Path) -> dict[str, NDArray[Any]]:
 def read_npy(file: Path) -> NDArray[Any]:
     """A plain array, memory-mapped. Raises BundleError where there is none."""
     try:
+        # allow_pickle=False: a file of objects is refused, for reading one could run code
         array: NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError) as e:
         raise BundleError(f"{file} is damaged ({e})", RESTORE) from e

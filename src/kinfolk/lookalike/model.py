@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from kinfolk.lookalike.attention import GlobalAttention, LocalAttention, OrderedAttention, masked_softmax
 from kinfolk.lookalike.config import LookalikeConfig
 from kinfolk.lookalike.weights import EPSILON
+from kinfolk.nn.unit import unit
 
 
 class LookalikeModel(nn.Module):
@@ -37,7 +38,7 @@ class LookalikeModel(nn.Module):
     def transform(self, x: Float[Tensor, "*n m"]) -> Float[Tensor, "*n h"]:
         """Look-alike embeddings E of universal embeddings x: the layer both towers share."""
         if self.config.unit_input:
-            x = _unit(x)
+            x = unit(x)
         out: Tensor = self.activation(self.layer(self.dropout(x)))
         return out
 
@@ -45,7 +46,7 @@ class LookalikeModel(nn.Module):
     def centre(self, x: Float[Tensor, "n m"]) -> None:
         """Start at the average: E = x - the mean of these, linear, with attentions that weigh all seeds the same."""
         nn.init.eye_(self.layer.weight)
-        mean = (_unit(x) if self.config.unit_input else x).mean(0)
+        mean = (unit(x) if self.config.unit_input else x).mean(0)
         self.layer.bias.copy_(-(self.layer.weight @ mean))
         assert isinstance(self.activation, nn.PReLU)  # the configuration sees to it
         self.activation.weight.fill_(1.0)
@@ -108,24 +109,19 @@ class LookalikeModel(nn.Module):
         """users [b, h], crowd [c, h] -> [c, b]."""
         if self.config.similarity == "dot":
             return crowd @ users.T
-        return _unit(crowd) @ _unit(users).T
+        return unit(crowd) @ unit(users).T
 
     def _along(self, users: Tensor, crowd: Tensor) -> Tensor:
         """users [b, 1, h], crowd [b, 1, h] -> [b]."""
         if self.config.similarity == "dot":
             return (users * crowd).sum((1, 2))
-        return (_unit(users) * _unit(crowd)).sum((1, 2))
+        return (unit(users) * unit(crowd)).sum((1, 2))
 
     def _local_similarity(self, users: Tensor, clusters: Tensor, weights: Tensor) -> Tensor:
         """cos(E_u, sum_j w_j E_s[j]) from k dot products and the Gram matrix, without an h-wide sum for each pair."""
         if self.config.similarity == "dot":
             return torch.einsum("cbk,ckh,bh->cb", weights, clusters, users)
-        along = torch.einsum("ckh,bh->cbk", clusters, _unit(users))
+        along = torch.einsum("ckh,bh->cbk", clusters, unit(users))
         gram = clusters @ clusters.transpose(1, 2)
         square = torch.einsum("cbk,cbk->cb", weights @ gram, weights)
         return (weights * along).sum(-1) / torch.sqrt(square.clamp_min(0.0) + EPSILON**2)
-
-
-def _unit(x: Tensor) -> Tensor:
-    """Rows of length one; a zero row stays zero, with a finite gradient."""
-    return x * torch.rsqrt((x * x).sum(-1, keepdim=True) + EPSILON**2)

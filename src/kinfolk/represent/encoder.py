@@ -19,10 +19,9 @@ from kinfolk.nn.attention_merge import AttentionMerge
 from kinfolk.nn.field_embedding import FieldEmbedding
 from kinfolk.nn.lookup import mean_rows
 from kinfolk.nn.mlp import mlp
+from kinfolk.nn.unit import unit
 from kinfolk.represent.batch import UserBatch
 from kinfolk.schema import Continuous, Schema
-
-_EPSILON = 1e-6  # keeps a zero vector zero
 
 
 @dataclass(frozen=True)
@@ -62,11 +61,6 @@ class EncoderConfig:
             )
         if not 0 <= self.dropout < 1:
             raise OptionError(f"dropout is {self.dropout}", "use a share from 0 up to, not including, 1")
-
-
-def unit(x: Tensor) -> Tensor:
-    """Rows of length one; a zero row stays zero, with a finite gradient."""
-    return x * torch.rsqrt((x * x).sum(-1, keepdim=True) + _EPSILON**2)
 
 
 def lookup_fields(schema: Schema) -> tuple[str, ...]:
