@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
 from kinfolk.data.threads import ranges, spread, usable
 from kinfolk.lookalike.bounds import coded, fill_bounds
@@ -82,43 +81,29 @@ def _best_within(
     rows: I64,
     scores: F32,
 ) -> None:
-    """The best candidates of U users into rows int64[U, n] and scores float32[U, n], n >= 1.
-
-    bounds float32[U, C] become exact scores where these were computed.
-    """
-    n, count = rows.shape[1], bounds.shape[1]
-    nobody, chosen, best = np.zeros(max(n, _CHUNK), np.int64), np.empty(n, np.int64), np.empty(n, np.int64)
-    known = np.empty(count, np.bool_)
+    """The best candidates of U users into rows int64[U, n] and scores float32[U, n], n >= 1; bounds float32[U, C]."""
+    n = rows.shape[1]
+    chosen, best, nobody = np.empty(n, np.int64), np.empty(n, np.int64), np.zeros(max(n, _CHUNK), np.int64)
     for u in range(len(units)):
         unit, v, bound = units[u : u + 1], V[u : u + 1], bounds[u]
         fill_top(bound, chosen)
-        exact = np.empty(n, np.float32)
-        score_rows(arrays, unit, v, nobody[:n], chosen, exact)
-        level = exact.min()
-        known[:] = False
-        for i in range(n):
-            known[chosen[i]], bound[chosen[i]] = True, exact[i]
-        rest = np.flatnonzero(~(known | (bound < level)))
+        first = np.empty(n, np.float32)
+        score_rows(arrays, unit, v, nobody[:n], chosen, first)
+        level = first.min()
+        waiting = ~(bound < level)
+        waiting[chosen] = False
+        rest = np.flatnonzero(waiting)
         rest = rest[np.argsort(-bound[rest])]
-        for first in range(0, len(rest), _CHUNK):
-            some = rest[first : first + _CHUNK]
-            if bound[some[0]] < level:
-                break
-            exact = np.empty(len(some), np.float32)
-            score_rows(arrays, unit, v, nobody[: len(some)], some, exact)
-            for i in range(len(some)):
-                known[some[i]], bound[some[i]] = True, exact[i]
-            level = _worst_of_best(bound, known, level, best)
-        reaching = np.flatnonzero(known & ~(bound < level))
-        found = bound[reaching]
-        fill_top(found, best)
+        tried, exact, done = np.concatenate((chosen, rest)), np.empty(n + len(rest), np.float32), n
+        exact[:n] = first
+        while done < len(tried) and not bound[tried[done]] < level:
+            end = min(done + _CHUNK, len(tried))
+            score_rows(arrays, unit, v, nobody[: end - done], tried[done:end], exact[done:end])
+            done = end
+            fill_top(exact[:done], best)
+            level = exact[best].min()
+        by_row = np.argsort(tried[:done])
+        tried, exact = tried[:done][by_row], exact[:done][by_row]
+        fill_top(exact, best)
         for i in range(n):
-            rows[u, i], scores[u, i] = reaching[best[i]], found[best[i]]
-
-
-@numba.njit(nogil=True, cache=True)
-def _worst_of_best(scores: F32, known: NDArray[np.bool_], level: np.float32, best: I64) -> np.float32:
-    """The len(best)-th best of the known scores, so many of which reach the level at least; `best` is written over."""
-    reaching = scores[known & ~(scores < level)]
-    fill_top(reaching, best)
-    return np.float32(reaching[best].min())
+            rows[u, i], scores[u, i] = tried[best[i]], exact[best[i]]
