@@ -246,3 +246,15 @@ def test_options_that_make_no_sense_are_refused() -> None:
     for outside in (-1, 20):
         with pytest.raises(DataError, match="rows reach"):
             kmeans_many(points, np.array([0, 2]), 4, seed=0, rows=np.array([0, outside]))
+
+
+def test_sets_whose_clusters_run_empty_are_still_assigned_and_counted() -> None:
+    # More places to fill than the start finds useful: two far groups of equal points, and starts that share a place.
+    x = np.repeat(np.array([[0, 0], [10, 0], [10, 1]], np.float32), 1000, axis=0)
+    start = np.array([[5, 5], [5, 5.5], [100, 100]], np.float32)
+    for iterations in (1, 2, 25):
+        found = kmeans(x, 3, seed=0, start=start, iterations=iterations)
+        assert (found.assignment >= 0).all()
+        np.testing.assert_array_equal(np.bincount(found.assignment, minlength=3), found.sizes)
+        for j in np.flatnonzero(found.valid):
+            np.testing.assert_allclose(found.centroids[j], x[found.assignment == j].mean(axis=0), rtol=1e-5, atol=1e-6)

@@ -12,8 +12,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from kinfolk.lookalike.dots import F32, FAST
-from kinfolk.lookalike.lloyd import I64
+from kinfolk.lookalike.dots import F32, FAST, I64
+from kinfolk.lookalike.tiles import LANES, products
 
 EPSILON = 1e-8  # the least norm of a vector in a cosine: cos(0, ·) = 0
 PADDING = -1e4  # the logit of a cluster that is not there; its weight comes out as exactly 0
@@ -109,56 +109,51 @@ def finish(
 
 
 @numba.njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
-def finish_lanes(
-    products: F32,
+def finish_tile(
+    made: F32,
     lengths: F32,
     bias: F32,
     gram: F32,
     offset: float,
     local: float,
     temperature: float,
-    w: F32,
-    work: F32,
+    scratch: F32,
     bits: NDArray[np.int32],
     out: F32,
 ) -> None:
-    """Scores of L users and one candidate, user beside user, so that every step is one over whole vectors.
+    """Scores of the LANES users of a tile and one candidate, user beside user, so that every step is one over vectors.
 
-    products float32[2k + 1, L]: E_s[j] · W_l E_u, E_s[j] · E_u, linear · E_u. lengths float32[L]: |E_u|, at least
-    EPSILON. bias float32[k], gram float32[k, k], offset and local of the candidate. w float32[k, L], work and bits of
-    k * L: scratch. out float32[L].
+    made float32[(2k + 1) * LANES]: E_s[j] · W_l E_u, E_s[j] · E_u, linear · E_u, used up. lengths float32[LANES]:
+    |E_u|, at least EPSILON. bias float32[k], gram float32[k, k], offset and local of the candidate. scratch float32 and
+    bits int32 of k * LANES. out float32[LANES].
     """
-    k, lanes = w.shape
-    w[:] = products[:k]
-    flat = w.reshape(k * lanes)
-    tanh(flat, work, bits)
-    scale = np.float32(temperature)
-    most = np.full(lanes, np.float32(-np.inf), np.float32)
+    k = len(bias)
+    size = k * LANES
+    w, along, linear = made[:size], made[size : 2 * size], made[2 * size :]
+    tanh(w, scratch, bits)
+    scale, shift = np.float32(temperature), np.float32(abs(temperature))
     for j in range(k):
-        for i in range(lanes):
-            w[j, i] = scale * w[j, i] + bias[j]
-            most[i] = max(most[i], w[j, i])
-    for j in range(k):
-        for i in range(lanes):
-            w[j, i] -= most[i]
-    exp(flat, bits)
-    total, reach, norm = np.zeros(lanes, np.float32), np.zeros(lanes, np.float32), np.zeros(lanes, np.float32)
-    for j in range(k):
-        for i in range(lanes):
-            total[i] += w[j, i]
-            reach[i] += w[j, i] * products[k + j, i]
-    row = np.empty(lanes, np.float32)
-    for j in range(k):
-        half = _HALF * gram[j, j]
-        for i in range(lanes):
-            row[i] = half * w[j, i]
-        for other in range(j):
-            g = gram[j, other]
-            for i in range(lanes):
-                row[i] += g * w[other, i]
-        for i in range(lanes):
-            norm[i] += _TWO * w[j, i] * row[i]
-    added, rest = np.float32(offset), np.float32(local)
-    for i in range(lanes):
-        along = reach[i] / max(np.float32(np.sqrt(max(norm[i], _ZERO))), _EPSILON * total[i])
-        out[i] = (products[2 * k, i] + rest * along) / lengths[i] + added
+        for i in range(j * LANES, (j + 1) * LANES):
+            w[i] = scale * w[i] + bias[j] - shift
+    if shift > _LOOSE:
+        for i in range(LANES):
+            most = w[i]
+            for j in range(i, size, LANES):
+                most = max(most, w[j])
+            for j in range(i, size, LANES):
+                w[j] -= most
+    exp(w, bits)
+    products(w.reshape(k, LANES), gram, k, scratch.reshape(k, LANES))
+    for i in range(size):
+        along[i] *= w[i]
+        scratch[i] *= w[i]
+    ones, sums = np.ones((1, k), np.float32), np.empty((3, 1, LANES), np.float32)
+    products(w.reshape(k, LANES), ones, 1, sums[0])
+    products(along.reshape(k, LANES), ones, 1, sums[1])
+    products(scratch.reshape(k, LANES), ones, 1, sums[2])
+    for i in range(LANES):
+        total, reach, norm = sums[0, 0, i], sums[1, 0, i], sums[2, 0, i]
+        cosine = _ZERO
+        if total > _ZERO:
+            cosine = reach / max(np.float32(np.sqrt(max(norm, _ZERO))), _EPSILON * total)
+        out[i] = (linear[i] + np.float32(local) * cosine) / lengths[i] + np.float32(offset)

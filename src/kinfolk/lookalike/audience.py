@@ -16,16 +16,14 @@ from numpy.typing import NDArray
 
 from kinfolk.data.threads import spread
 from kinfolk.errors import DataError, OptionError, TooFewSeedsError
-from kinfolk.lookalike.attend import EPSILON, finish_lanes
+from kinfolk.lookalike.attend import EPSILON, finish_tile
 from kinfolk.lookalike.dots import F32, dot
 from kinfolk.lookalike.index import Index
-from kinfolk.lookalike.topk import top
+from kinfolk.lookalike.tiles import LANES, pack, products
+from kinfolk.lookalike.topk import at_ranks, top
 
 Reach = Literal["narrow", "balanced", "broad"]
 REACH_PERCENT: dict[str, float] = {"narrow": 1.0, "balanced": 5.0, "broad": 10.0}
-
-_LANES = 16  # users beside each other: so few that BLAS takes no threads of its own for a product with 2k + 1 probes
-_TILES = 64  # tiles at once: their users and products stay in the nearer caches
 
 
 @dataclass(frozen=True)
@@ -165,7 +163,7 @@ def score_all(
     """Every user against one candidate, in one pass over the users.
 
     With one candidate the projection moves to its side: E_s[j] · W_l E_u = (W_lᵀ E_s[j]) · E_u, so that a user costs
-    2k + 1 products of width h and W_l E_u is never formed. They are a product of matrices for a few users at a time.
+    2k + 1 products of width h and W_l E_u is never formed.
 
     Args:
         users: [N, h] embeddings E_u, float32 or what converts to it; may be memory-mapped, read in blocks.
@@ -198,24 +196,12 @@ def score_all(
 
     def work(first: int) -> None:
         part = np.ascontiguousarray(users[first : first + block], np.float32)
-        products = np.empty((_TILES, len(probes), _LANES), np.float32)
-        for start in range(0, len(part), _TILES * _LANES):
-            some = part[start : start + _TILES * _LANES]
-            tiles = _whole_tiles(some)
-            made = np.matmul(probes, tiles.transpose(0, 2, 1), out=products[: len(tiles)])
-            found = out[first + start : first + start + len(some)]
-            if not _finish(some, made, bias[0], gram[0], offset[0], local[0], temperature, found):
-                _check_finite(some, first + start)
+        found = out[first : first + len(part)]
+        if not _score(part, probes, bias[0], gram[0], offset[0], local[0], temperature, found):
+            _check_finite(part, first)
 
     spread(work, range(0, len(users), block), threads)
     return out
-
-
-def _whole_tiles(users: F32) -> F32:
-    """float32[n, h] as [tiles, _LANES, h]; zeros after the last."""
-    missing = -len(users) % _LANES
-    whole = np.concatenate([users, np.zeros((missing, users.shape[1]), np.float32)]) if missing else users
-    return whole.reshape(-1, _LANES, users.shape[1])
 
 
 def _check_finite(users: F32, first: int) -> None:
@@ -263,29 +249,31 @@ def _curve(pool: NDArray[np.float32]) -> tuple[tuple[int, float], ...]:
     sizes = sorted({s for s in grid if s < n} | {n})
     if not n:
         return ()
-    ordered = np.partition(pool, [n - size for size in sizes])
-    return tuple((size, float(ordered[n - size])) for size in sizes)
+    return tuple(zip(sizes, at_ranks(pool, np.array(sizes)).tolist(), strict=True))
 
 
 @numba.njit(nogil=True, cache=True)
-def _finish(
-    users: F32, products: F32, bias: F32, gram: F32, offset: float, local: float, temperature: float, out: F32
+def _score(
+    users: F32, probes: F32, bias: F32, gram: F32, offset: float, local: float, temperature: float, out: F32
 ) -> bool:
-    """Scores float32[n] from users float32[n, h] and products float32[tiles, 2k + 1, _LANES].
+    """Scores float32[n] of users float32[n, h] by their products with probes float32[2k + 1, h], a tile at a time.
 
     Returns whether the squared lengths of all users are finite.
     """
-    k = len(bias)
-    lengths, found = np.ones(_LANES, np.float32), np.empty(_LANES, np.float32)
-    w, work, bits = np.empty((k, _LANES), np.float32), np.empty(k * _LANES, np.float32), np.empty(k * _LANES, np.int32)
+    k, h = len(bias), users.shape[1]
+    rows, nothing = np.arange(len(users)), np.zeros(h, np.float32)
+    tile, made = np.empty((h, LANES), np.float32), np.empty((2 * k + 1, LANES), np.float32)
+    scratch, bits = np.empty(k * LANES, np.float32), np.empty(k * LANES, np.int32)
+    lengths, found = np.ones(LANES, np.float32), np.empty(LANES, np.float32)
     finite = True
-    for tile in range(len(products)):
-        first = tile * _LANES
-        size = min(_LANES, len(users) - first)
-        for i in range(size):
+    for first in range(0, len(users), LANES):
+        size = min(LANES, len(users) - first)
+        for i in range(size):  # first, as memory is read fastest straight on
             square = dot(users[first + i], users[first + i])
             finite &= bool(np.isfinite(square))
             lengths[i] = max(np.float32(np.sqrt(square)), np.float32(EPSILON))
-        finish_lanes(products[tile], lengths, bias, gram, offset, local, temperature, w, work, bits, found)
+        pack(users, rows, first, nothing, tile)
+        products(tile, probes, 2 * k + 1, made)
+        finish_tile(made.reshape(-1), lengths, bias, gram, offset, local, temperature, scratch, bits, found)
         out[first : first + size] = found[:size]
     return finite

@@ -12,9 +12,8 @@ import numpy as np
 
 from kinfolk.data.threads import ranges, spread, usable
 from kinfolk.lookalike.bounds import coded, fill_bounds
-from kinfolk.lookalike.dots import F32
+from kinfolk.lookalike.dots import F32, I64
 from kinfolk.lookalike.index import Arrays, Index
-from kinfolk.lookalike.lloyd import I64
 from kinfolk.lookalike.scan import USERS, score_rows, score_tiles
 from kinfolk.lookalike.topk import fill_top
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from kinfolk.data.threads import ranges, spread
 from kinfolk.errors import DataError, OptionError
-from kinfolk.lookalike import lloyd
+from kinfolk.lookalike import lloyd, seeding, tiles
 
 LANES = 32  # also the most threads one set can use
 _LANE_ROWS = 2048  # smaller lanes cost more in bookkeeping than they give
@@ -81,16 +81,18 @@ def kmeans(
     check_start(centroids, (k, d))
     if n <= k:
         return _own(points, k)
-    state = lloyd.generator(bits_of(seed), 0)
-    first = lloyd.first_sample(n, k, n if sample_limit is None else sample_limit)
+    state = seeding.generator(bits_of(seed), 0)
+    first = seeding.first_sample(n, k, n if sample_limit is None else sample_limit)
     if first < n:
-        part = points[lloyd.sample(rows, first, state)]
-        made = lloyd.start(part, rows[:first], centroids, state)
-        _steps(part, rows[:first], centroids[:made], iterations, tolerance, threads)
+        part = points[seeding.sample(rows, first, state)]
+        made = seeding.start(part, rows[:first], centroids, state)
+        _settle(part, centroids[:made], iterations, tolerance, threads)
+        last = 1 if sample_limit is not None and sample_limit < n else iterations
+        assignment, sizes, inertia = _steps(points, centroids[:made], last, tolerance, threads)
     else:
-        made = lloyd.start(points, rows, centroids, state)
-    last = 1 if sample_limit is not None and sample_limit < n else iterations
-    assignment, sizes, inertia = _steps(points, rows, centroids[:made], last, tolerance, threads)
+        made = seeding.start(points, rows, centroids, state)
+        assignment, sizes = _settle(points, centroids[:made], iterations, tolerance, threads)
+        inertia = None
     counts = np.zeros(k, np.int64)
     counts[:made] = sizes
     used = lloyd.compact(centroids, counts, assignment)
@@ -99,24 +101,56 @@ def kmeans(
     return Clustering(centroids, counts, assignment, inertia, np.arange(k) < used)
 
 
+def _settle(
+    points: NDArray[np.float32], centroids: NDArray[np.float32], iterations: int, tolerance: float, threads: int | None
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Lloyd's steps on points packed once, changing `centroids` in place.
+
+    Returns:
+        assignment int32[n] and sizes int64[k] of the last step.
+    """
+    n, (k, d) = len(points), centroids.shape
+    rows, lanes = np.arange(n), _lanes(n)
+    middle = tiles.centre(points, rows)
+    packed = spread(lambda lane: tiles.pack_all(points, rows[slice(*lane)], middle), lanes, threads)
+    assignment = np.full(n, -1, np.int32)
+    sums, counts = np.zeros((len(lanes), k, d)), np.zeros((len(lanes), k), np.int64)
+
+    def step(lane: int) -> float:
+        part = slice(*lanes[lane])
+        return float(
+            lloyd.reassign(
+                points, rows[part], *packed[lane], middle, centroids, assignment[part], sums[lane], counts[lane]
+            )
+        )
+
+    before = -1.0  # none yet
+    for _ in range(iterations):
+        inertia = sum(spread(step, range(len(lanes)), threads))
+        total, sizes = sums.sum(axis=0), counts.sum(axis=0)
+        refilled = lloyd.refill(points, rows, centroids, assignment, total, sizes)
+        lloyd.move(centroids, total, sizes)
+        sums[0] += total - sums.sum(axis=0)  # what was refilled has changed the totals alone
+        counts[0] += sizes - counts.sum(axis=0)
+        if not refilled and before >= 0 and before - inertia <= tolerance * before:
+            break
+        before = inertia
+    return assignment, sizes
+
+
 def _steps(
-    points: NDArray[np.float32],
-    rows: NDArray[np.int64],
-    centroids: NDArray[np.float32],
-    iterations: int,
-    tolerance: float,
-    threads: int | None,
+    points: NDArray[np.float32], centroids: NDArray[np.float32], iterations: int, tolerance: float, threads: int | None
 ) -> tuple[NDArray[np.int32], NDArray[np.int64], float | None]:
-    """Lloyd's steps, changing `centroids` in place.
+    """As `_settle`, of more points than are worth a copy: few steps are left for them.
 
     Returns:
         assignment int32[n] and sizes int64[k] of the last step, and the inertia after it where the step says: moving
         a centroid to the mean of its points lowers the sum of their squared distances by size · |move|².
     """
-    n, (k, d) = len(rows), centroids.shape
+    n, (k, d) = len(points), centroids.shape
+    rows, lanes = np.arange(n), _lanes(n)
     assignment, distance = np.empty(n, np.int32), np.empty(n, np.float32)
-    lanes = _lanes(n)
-    before = -1.0  # none yet
+    before = -1.0
     settled: float | None = None
     for _ in range(iterations):
         sums, counts = np.zeros((len(lanes), k, d)), np.zeros((len(lanes), k), np.int64)
@@ -129,7 +163,7 @@ def _steps(
 
         inertia = sum(spread(step, range(len(lanes)), threads))
         total, sizes = sums.sum(axis=0), counts.sum(axis=0)
-        refilled = lloyd.refill(points, rows, assignment, distance, total, sizes)
+        refilled = lloyd.refill(points, rows, centroids, assignment, total, sizes)
         old = centroids.astype(np.float64)
         lloyd.move(centroids, total, sizes)
         gain = float(sizes @ ((centroids - old) ** 2).sum(axis=1))

@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 
 from kinfolk.data.threads import bundles, spread, usable
 from kinfolk.errors import DataError, OptionError
-from kinfolk.lookalike import lloyd
+from kinfolk.lookalike import lloyd, seeding, tiles
 from kinfolk.lookalike.clusters import bits_of, check_options, check_points, check_start
-from kinfolk.lookalike.dots import F32
-from kinfolk.lookalike.lloyd import F64, I32, I64
+from kinfolk.lookalike.dots import F32, F64, I32, I64
 
 
 @dataclass(frozen=True)
@@ -141,45 +140,68 @@ def _cluster(
         lo, hi = offsets[c], offsets[c + 1]
         own = rows[lo:hi]
         n = hi - lo
-        wrong = lloyd.bad_row(vectors, own)
+        first = seeding.first_sample(n, k, sample_limit)
+        state = seeding.generator(seed, keys[c])
+        part = tiles.gather(vectors, own if first == n else seeding.sample(own, first, state))
+        near = np.arange(first)
+        wrong = lloyd.bad_row(part, near) if first == n else lloyd.bad_row(vectors, own)
         if wrong >= 0:
             bad[c] = lo + wrong
             continue
         if n <= k:
             centroids[c] = 0
             for i in range(n):
-                centroids[c, i] = vectors[own[i]]
+                centroids[c, i] = part[i]
                 sizes[c, i] = 1
                 assignment[lo + i] = i
             continue
-        state = lloyd.generator(seed, keys[c])
-        first = lloyd.first_sample(n, k, sample_limit)
-        part = lloyd.gather(vectors, lloyd.sample(own, first, state))
-        near = np.arange(first)
-        made = lloyd.start(part, near, centroids[c], state)
-        if first < n:
+        made = seeding.start(part, near, centroids[c], state)
+        if first == n:
+            _settle(part, centroids[c, :made], iterations, tolerance, assignment[lo:hi], sums, sizes[c, :made])
+            lloyd.compact(centroids[c], sizes[c], assignment[lo:hi])
+            inertia[c] = lloyd.inertia_of(part, near, centroids[c], assignment[lo:hi])
+        else:
             scratch = np.empty(first, np.int32)
-            _steps(part, near, centroids[c, :made], iterations, tolerance, scratch, sums, sizes[c, :made])
+            _settle(part, centroids[c, :made], iterations, tolerance, scratch, sums, sizes[c, :made])
             steps = 1 if n > sample_limit else iterations
             _steps(vectors, own, centroids[c, :made], steps, tolerance, assignment[lo:hi], sums, sizes[c, :made])
-        else:
-            _steps(part, near, centroids[c, :made], iterations, tolerance, assignment[lo:hi], sums, sizes[c, :made])
-        lloyd.compact(centroids[c], sizes[c], assignment[lo:hi])
-        inertia[c] = lloyd.inertia_of(vectors, own, centroids[c], assignment[lo:hi])
+            lloyd.compact(centroids[c], sizes[c], assignment[lo:hi])
+            inertia[c] = lloyd.inertia_of(vectors, own, centroids[c], assignment[lo:hi])
+
+
+@numba.njit(nogil=True, cache=True)
+def _settle(
+    part: F32, centroids: F32, iterations: int, tolerance: float, assignment: I32, sums: F64, counts: I64
+) -> None:
+    """Lloyd's steps on a candidate's points, packed once; changes centroids, assignment and counts in place."""
+    rows = np.arange(len(part))
+    middle = tiles.centre(part, rows)
+    packed, squares = tiles.pack_all(part, rows, middle)
+    assignment[:] = -1
+    sums[:] = 0
+    counts[:] = 0
+    before = -1.0  # none yet
+    for _ in range(iterations):
+        inertia = lloyd.reassign(part, rows, packed, squares, middle, centroids, assignment, sums, counts)
+        refilled = lloyd.refill(part, rows, centroids, assignment, sums, counts)
+        lloyd.move(centroids, sums, counts)
+        if refilled == 0 and before >= 0 and before - inertia <= tolerance * before:
+            break
+        before = inertia
 
 
 @numba.njit(nogil=True, cache=True)
 def _steps(
     vectors: F32, rows: I64, centroids: F32, iterations: int, tolerance: float, assignment: I32, sums: F64, counts: I64
 ) -> None:
-    """Lloyd's steps on one candidate, changing centroids, assignment and counts in place."""
+    """As `_settle`, of more points than are worth a copy: few steps are left for them."""
     distance = np.empty(len(rows), np.float32)
-    before = -1.0  # none yet
+    before = -1.0
     for _ in range(iterations):
         sums[:] = 0
         counts[:] = 0
         inertia = lloyd.assign(vectors, rows, centroids, assignment, distance, sums, counts)
-        refilled = lloyd.refill(vectors, rows, assignment, distance, sums, counts)
+        refilled = lloyd.refill(vectors, rows, centroids, assignment, sums, counts)
         lloyd.move(centroids, sums, counts)
         if refilled == 0 and before >= 0 and before - inertia <= tolerance * before:
             break

@@ -9,9 +9,8 @@ import numba
 import numpy as np
 
 from kinfolk.lookalike.attend import finish
-from kinfolk.lookalike.dots import F32, dot, two_dots
+from kinfolk.lookalike.dots import F32, I64, dot, two_dots
 from kinfolk.lookalike.index import Arrays
-from kinfolk.lookalike.lloyd import I64
 
 USERS = 16  # users scored against a candidate while its centroids are in the nearest cache
 _ROWS = 64  # pairs finished at once, so that tanh and exp run over long vectors

@@ -1,4 +1,4 @@
-"""The best few of many scores, exactly: highest first, equal scores in the order of their positions."""
+"""The best few of many scores, exactly: highest first, equal scores in the order of their positions; scores by rank."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from kinfolk.errors import OptionError
 
+_HALF, _BINS, _SIGN = np.uint32(16), 1 << 16, np.uint32(1 << 31)
 _HEAP = 1000  # more than so many are first told apart by the least of their scores
 
 
@@ -36,6 +37,62 @@ def top(scores: NDArray[np.float32], count: int) -> NDArray[np.int64]:
     fill_top(scores[reaching], out)
     best: NDArray[np.int64] = reaching[out]
     return best
+
+
+def at_ranks(scores: NDArray[np.float32], ranks: NDArray[np.int64]) -> NDArray[np.float32]:
+    """The scores at the given ranks, 1 for the highest: of all of them counted by their bits, twice 16 of the 32.
+
+    Many times as fast as partitioning where there are millions of scores and dozens of ranks.
+
+    Args:
+        scores: float32[n], no NaN.
+        ranks: int64[r] from 1 to n, rising.
+
+    Returns:
+        float32[r].
+    """
+    # Whole numbers in the order of the numbers whose bits they are: those below zero turned over, the others above.
+    bits = np.ascontiguousarray(scores, np.float32).view(np.uint32)
+    bins = _count_high(bits)[::-1].cumsum()
+    found = np.searchsorted(bins, ranks)  # the bin, from the highest, that a rank falls into
+    wanted, slot = np.unique(found, return_inverse=True)
+    counts = _count_low(bits, (_BINS - 1 - wanted).astype(np.int64))
+    out = np.empty(len(ranks), np.uint32)
+    for i, (high, row) in enumerate(zip(found, slot, strict=True)):
+        above = int(bins[high - 1]) if high else 0
+        low = int(np.searchsorted(counts[row, ::-1].cumsum(), ranks[i] - above))
+        out[i] = (_BINS - 1 - int(high)) << _HALF | (_BINS - 1 - low)
+    below = out < _SIGN
+    numbers: NDArray[np.float32] = np.where(below, ~out, out ^ _SIGN).astype(np.uint32).view(np.float32)
+    return numbers
+
+
+@numba.njit(nogil=True, cache=True)
+def _ordered(bits: np.uint32) -> np.uint32:
+    return ~bits if bits & _SIGN else bits ^ _SIGN
+
+
+@numba.njit(nogil=True, cache=True)
+def _count_high(bits: NDArray[np.uint32]) -> NDArray[np.int64]:
+    """How many share each value of the upper 16 bits, int64[_BINS]."""
+    counts = np.zeros(_BINS, np.int64)
+    for i in range(len(bits)):
+        counts[_ordered(bits[i]) >> _HALF] += 1
+    return counts
+
+
+@numba.njit(nogil=True, cache=True)
+def _count_low(bits: NDArray[np.uint32], wanted: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Of those with each of the wanted upper 16 bits, how many share each value of the lower, int32[w, _BINS]."""
+    slot = np.full(_BINS, -1, np.int16)
+    slot[wanted] = np.arange(len(wanted))
+    counts = np.zeros((len(wanted), _BINS), np.int32)
+    for i in range(len(bits)):
+        key = _ordered(bits[i])
+        row = slot[key >> _HALF]
+        if row >= 0:
+            counts[row, key & np.uint32(_BINS - 1)] += 1
+    return counts
 
 
 @numba.njit(nogil=True, cache=True)

@@ -1,0 +1,184 @@
+"""How k-means starts: samples of large sets, and greedy k-means++ (`start`).
+
+Sources: Arthur and Vassilvitskii 2007, greedy as in their section 5: of several draws by squared distance keep the one
+that lowers the sum of distances most.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from kinfolk.lookalike.dots import F32, F64, FAST, I64, squared_distance
+from kinfolk.lookalike.tiles import LANES, centre, pack_all, products
+
+U64 = NDArray[np.uint64]
+
+START_POINTS = 256  # for each cluster: the start looks at no more of them, spread evenly over the set
+FIRST_POINTS = 2048  # for each cluster: a large set is clustered on so many first; their means stray by 1/2048 variance
+LARGE = 2  # such samples that a set must hold for this to pay
+_CLOSE = np.float32(1e-3)  # of the squared lengths: below it a distance from products is mostly rounding
+
+
+@numba.njit(nogil=True, cache=True)
+def uniform(state: U64) -> float:
+    """The next number in [0, 1) of the generator splitmix64 whose state is uint64[1]."""
+    state[0] += np.uint64(0x9E3779B97F4A7C15)
+    z = state[0]
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    z = z ^ (z >> np.uint64(31))
+    return np.float64(z >> np.uint64(11)) * 2.0**-53
+
+
+@numba.njit(nogil=True, cache=True)
+def generator(seed: np.uint64, key: int) -> U64:
+    """A state of its own for every (seed, key), uint64[1]."""
+    state = np.empty(1, np.uint64)
+    state[0] = np.uint64(seed)
+    first = np.uint64(uniform(state) * 2.0**53)
+    state[0] = (first << np.uint64(11)) ^ np.uint64(key) * np.uint64(0xD1342543DE82EF95)
+    uniform(state)
+    return state
+
+
+@numba.njit(nogil=True, cache=True)
+def sample(rows: I64, limit: int, state: U64) -> I64:
+    """At most `limit` of the rows, one from each of `limit` equal stretches: distinct positions, evenly spread."""
+    n = len(rows)
+    if n <= limit:
+        return rows
+    out = np.empty(limit, np.int64)
+    for i in range(limit):
+        lo, hi = i * n // limit, (i + 1) * n // limit
+        out[i] = rows[lo + np.int64(uniform(state) * (hi - lo))]
+    return out
+
+
+@numba.njit(nogil=True, cache=True)
+def first_sample(n: int, k: int, limit: int) -> int:
+    """How many of n points to cluster before all are assigned: n, or fewer of a large set or beyond `limit`."""
+    return min(n, limit, FIRST_POINTS * k if n > LARGE * FIRST_POINTS * k else n)
+
+
+@numba.njit(nogil=True, cache=True)
+def gather(vectors: F32, rows: I64) -> F32:
+    """float32[n, d], a copy of the rows: read many times, they had better lie together."""
+    out = np.empty((len(rows), vectors.shape[1]), np.float32)
+    for i in range(len(rows)):
+        out[i] = vectors[rows[i]]
+    return out
+
+
+@numba.njit(nogil=True, cache=True)
+def start(vectors: F32, rows: I64, centroids: F32, state: U64) -> int:
+    """Greedy k-means++ beside what is there, on the points vectors[rows].
+
+    Rows of `centroids` float32[k, d] that are not all zero are kept and moved first. Returns how many centroids there
+    are then: fewer than k where the points have fewer distinct places.
+    """
+    k, d = centroids.shape
+    made = 0
+    for j in range(k):
+        if np.any(centroids[j] != 0):
+            centroids[made] = centroids[j]
+            made += 1
+    if made == k:
+        return made
+    rows = sample(rows, START_POINTS * k, state)
+    n = len(rows)
+    if made == 0:
+        centroids[0] = vectors[rows[np.int64(uniform(state) * n)]]
+        made = 1
+    middle = centre(vectors, rows)
+    tiles, squares = pack_all(vectors, rows, middle)
+    nearest = np.zeros(len(squares), np.float32)  # squared distance to the nearest centroid; 0 past the last point
+    for i in range(n):
+        nearest[i] = squared_distance(vectors[rows[i]], centroids[0])
+        for j in range(1, made):
+            nearest[i] = min(nearest[i], squared_distance(vectors[rows[i]], centroids[j]))
+    trials = 2 + int(np.log(k))
+    places, lengths = np.empty((trials, d), np.float32), np.empty(trials, np.float32)
+    drawn, sums = np.empty(trials, np.int64), np.empty(trials, np.float64)
+    apart = np.empty((trials, len(squares)), np.float32)
+    below = np.empty(len(tiles), np.float64)
+    inner, close = np.empty((trials, LANES), np.float32), np.empty(1, np.float32)
+    while made < k:
+        total = 0.0
+        for i in range(len(tiles)):
+            for lane in range(LANES):
+                total += nearest[i * LANES + lane]
+            below[i] = total
+        if not total > 0:
+            break
+        for t in range(trials):
+            drawn[t] = _drawn(nearest, below, uniform(state) * total)
+            lengths[t] = squares[drawn[t]]
+            x = vectors[rows[drawn[t]]]
+            for i in range(d):
+                places[t, i] = x[i] - middle[i]
+        sums[:] = 0
+        for i in range(len(tiles)):
+            products(tiles[i], places, trials, inner)
+            for t in range(trials):
+                sums[t] += _nearer(inner, t, squares, nearest, i * LANES, lengths[t], apart, close)
+                if close[0]:
+                    sums[t] += _exactly(vectors, rows, drawn[t], nearest, i * LANES, apart[t])
+        best = np.argmin(sums)
+        centroids[made] = vectors[rows[drawn[best]]]
+        nearest[:] = apart[best]
+        made += 1
+    centroids[made:] = 0
+    return made
+
+
+@numba.njit(nogil=True, cache=True, fastmath=FAST)
+def _nearer(
+    inner: F32, t: int, squares: F32, nearest: F32, first: int, length: np.float32, apart: F32, close: F32
+) -> np.float32:
+    """apart[t, first:] = squared distances of a tile to the nearest of all centroids and place t; returns their sum.
+
+    inner float32[trials, LANES]: products with the places. squares[first:] and length: of the points and of the place.
+    close float32[1] is not 0 if a distance is too small to come from products: `_exactly` does it.
+    """
+    total = few = np.float32(0)
+    for lane in range(LANES):
+        both = squares[first + lane] + length
+        gap = both - np.float32(2) * inner[t, lane]
+        few += np.float32(1) if gap < _CLOSE * both else np.float32(0)
+        old = nearest[first + lane]
+        gap = old if old < gap else gap
+        apart[t, first + lane] = gap
+        total += gap
+    close[0] = few
+    return total
+
+
+@numba.njit(nogil=True, cache=True)
+def _exactly(vectors: F32, rows: I64, place: int, nearest: F32, first: int, apart: F32) -> float:
+    """As `_nearer` by differences of the vectors; returns what this adds to the sum."""
+    more = 0.0
+    for at in range(first, min(first + LANES, len(rows))):
+        gap = min(squared_distance(vectors[rows[at]], vectors[rows[place]]), nearest[at])
+        more += gap - apart[at]
+        apart[at] = gap
+    for at in range(len(rows), first + LANES):
+        more -= apart[at]
+        apart[at] = 0
+    return more
+
+
+@numba.njit(nogil=True, cache=True)
+def _drawn(nearest: F32, below: F64, target: float) -> int:
+    """The point at `target` of the cumulated distances, of which `below` float64[tiles] knows those up to each tile."""
+    tile = min(int(np.searchsorted(below, target, side="right")), len(below) - 1)
+    so_far = below[tile - 1] if tile else 0.0
+    for at in range(tile * LANES, (tile + 1) * LANES):
+        so_far += nearest[at]
+        if so_far > target:
+            return at
+    at = (tile + 1) * LANES - 1  # rounding put the draw past the end of the tile: its last point that lies apart
+    while nearest[at] == 0:
+        at -= 1
+    return at

@@ -1,0 +1,54 @@
+"""Products of sixteen vectors side by side are those of numpy, for every number of vectors and any width."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from kinfolk.lookalike.tiles import LANES, centre, pack, pack_all, products
+
+
+@pytest.mark.parametrize("d", [1, 7, 8, 20, 128])
+def test_a_tile_holds_the_vectors_side_by_side(d: int) -> None:
+    rng = np.random.default_rng(d)
+    vectors, middle = rng.standard_normal((50, d), np.float32), rng.standard_normal(d, np.float32)
+    rows = rng.permutation(50)[:20]
+    tile = np.empty((d, LANES), np.float32)
+    assert pack(vectors, rows, 0, middle, tile) == LANES
+    np.testing.assert_array_equal(tile, (vectors[rows[:LANES]] - middle).T)
+    assert pack(vectors, rows, LANES, middle, tile) == 4
+    np.testing.assert_array_equal(tile[:, :4], (vectors[rows[LANES:]] - middle).T)
+    np.testing.assert_array_equal(tile[:, 4:], np.repeat(tile[:, 3:4], LANES - 4, axis=1))
+
+
+@pytest.mark.parametrize("d", [1, 7, 128])
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 6, 7, 20, 41])
+def test_products_are_those_of_matrices_and_nothing_else_is_written(d: int, count: int) -> None:
+    rng = np.random.default_rng(count)
+    tile, vectors = rng.standard_normal((d, LANES), np.float32), rng.standard_normal((count + 1, d), np.float32)
+    out = np.full((count + 1, LANES), np.float32(7))
+    products(tile, vectors, count, out)
+    np.testing.assert_allclose(out[:count], vectors[:count].astype(np.float64) @ tile, rtol=1e-5, atol=1e-4)
+    assert (out[count] == 7).all()
+
+
+def test_a_product_has_the_same_bits_in_whatever_company_and_with_itself_as_its_squared_length() -> None:
+    rng = np.random.default_rng(0)
+    vectors = rng.standard_normal((LANES + 3, 128), np.float32)
+    tiles, squares = pack_all(vectors, np.arange(len(vectors)), np.zeros(128, np.float32))
+    assert tiles.shape == (2, 128, LANES)
+    assert squares.shape == (2 * LANES,)
+    many, one = np.empty((len(vectors), LANES), np.float32), np.empty((1, LANES), np.float32)
+    products(tiles[0], vectors, len(vectors), many)
+    for j in range(len(vectors)):
+        products(tiles[0], vectors[j : j + 1], 1, one)
+        np.testing.assert_array_equal(one[0], many[j])
+    np.testing.assert_array_equal(np.diagonal(many[:LANES]), squares[:LANES])
+
+
+def test_the_centre_is_the_mean_of_few_and_near_it_for_many() -> None:
+    rng = np.random.default_rng(1)
+    vectors = rng.standard_normal((5000, 3), np.float32) + np.float32(10)
+    few = np.arange(200)
+    np.testing.assert_allclose(centre(vectors, few), vectors[:200].mean(axis=0), rtol=1e-6)
+    assert np.abs(centre(vectors, np.arange(5000)) - 10).max() < 0.3
