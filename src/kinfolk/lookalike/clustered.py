@@ -13,6 +13,7 @@ from kinfolk.lookalike.campaign import Campaign
 from kinfolk.lookalike.clusters_many import kmeans_many
 from kinfolk.lookalike.config import TrainingConfig
 from kinfolk.lookalike.model import LookalikeModel
+from kinfolk.nn.segment_mean import segment_mean
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,7 @@ class ClusteredSeeds:
         slot = np.arange(width)
         use = slot < taken[..., None]
         rows = self.order[(start[..., None] + (first[..., None] + slot) % np.maximum(size, 1)[..., None])[use]]
-        group = np.repeat(np.arange(size.size), taken.ravel())
-        x = torch.from_numpy(campaign.seeds[rows]).to(device)
-        clusters = self._pool(model, x, torch.from_numpy(group).to(device), size.size, config.centroids)
+        clusters = self._pool(model, campaign, rows, taken.ravel(), config.centroids, device)
         return clusters.view(*size.shape, -1), torch.from_numpy(size.astype(np.float32)).to(device)
 
     @torch.no_grad()
@@ -54,21 +53,25 @@ class ClusteredSeeds:
         flat = size.ravel()
         ends = np.cumsum(flat)
         rows = self.order[np.arange(ends[-1]) + np.repeat(start.ravel() - ends + flat, flat)]
-        x = torch.from_numpy(campaign.seeds[rows]).to(device)
-        group = torch.from_numpy(np.repeat(np.arange(len(flat)), flat)).to(device)
-        clusters = self._pool(model, x, group, len(flat), "constant")
+        clusters = self._pool(model, campaign, rows, flat, "constant", device)
         return clusters.view(*size.shape, -1), torch.from_numpy(size.astype(np.float32)).to(device)
 
     @staticmethod
-    def _pool(model: LookalikeModel, x: Tensor, group: Tensor, n: int, centroids: str) -> Tensor:
-        counts = torch.bincount(group, minlength=n).clamp_min(1).unsqueeze(1)
+    def _pool(
+        model: LookalikeModel,
+        campaign: Campaign,
+        rows: NDArray[np.int64],
+        counts: NDArray[np.int64],
+        centroids: str,
+        device: str,
+    ) -> Tensor:
+        """Clusters of consecutive seeds: float[len(counts), h] from the given rows of `campaign.seeds`."""
+        x = torch.from_numpy(campaign.seeds).index_select(0, torch.from_numpy(rows)).to(device)
+        offsets = torch.from_numpy(np.concatenate([[0], np.cumsum(counts)])).to(device)
         if centroids == "input":
-            means = torch.zeros(n, x.shape[1], device=x.device).index_add_(0, group, x) / counts
-            return model.transform(means) * (torch.bincount(group, minlength=n) > 0).unsqueeze(1)
-        e = model.transform(x)
-        if centroids == "constant":
-            e = e.detach()
-        return torch.zeros(n, e.shape[1], device=x.device).index_add(0, group, e) / counts
+            return model.transform(segment_mean(x, offsets)) * (offsets.diff() > 0).unsqueeze(1)
+        means = model.means(x, offsets)
+        return means.detach() if centroids == "constant" else means
 
 
 @torch.no_grad()

@@ -7,13 +7,15 @@ shared by both towers, maps the universal embedding x in R^m to the look-alike e
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from kinfolk.lookalike.attention import GlobalAttention, LocalAttention, OrderedAttention, masked_softmax
 from kinfolk.lookalike.config import LookalikeConfig
 from kinfolk.lookalike.weights import EPSILON
+from kinfolk.nn.segment_mean import segment_mean
 from kinfolk.nn.unit import unit
+from kinfolk.nn.weighted_sum import weighted_sum
 
 
 class LookalikeModel(nn.Module):
@@ -37,9 +39,17 @@ class LookalikeModel(nn.Module):
 
     def transform(self, x: Float[Tensor, "*n m"]) -> Float[Tensor, "*n h"]:
         """Look-alike embeddings E of universal embeddings x: the layer both towers share."""
-        if self.config.unit_input:
-            x = unit(x)
-        out: Tensor = self.activation(self.layer(self.dropout(x)))
+        out: Tensor = self.activation(self._linear(x))
+        return out
+
+    def means(self, x: Float[Tensor, "n m"], offsets: Int[Tensor, s1]) -> Float[Tensor, "s h"]:
+        """Means of T(x) over segments x[offsets[s]:offsets[s + 1]], 0 for an empty one."""
+        if self.config.activation == "relu":
+            return segment_mean(self._linear(x), offsets, relu=True)
+        return segment_mean(self.transform(x), offsets)
+
+    def _linear(self, x: Tensor) -> Tensor:
+        out: Tensor = self.layer(self.dropout(unit(x) if self.config.unit_input else x))
         return out
 
     @torch.no_grad()
@@ -95,10 +105,10 @@ class LookalikeModel(nn.Module):
         total = torch.zeros(len(clusters), dtype=users.dtype, device=users.device)
         if self.config.alpha:
             weights = self.global_(clusters, from_size, valid)
-            total = total + self.config.alpha * self._along(users, weights[:, None] @ clusters)
+            total = total + self.config.alpha * self._along(users, weighted_sum(weights, clusters)[:, None])
         if self.config.beta:
             weights = masked_softmax(self.local.own_logits(clusters, users) + from_size, valid)
-            total = total + self.config.beta * self._along(users, weights[:, None] @ clusters)
+            total = total + self.config.beta * self._along(users, weighted_sum(weights, clusters)[:, None])
         return total
 
     def logit(self, score: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
