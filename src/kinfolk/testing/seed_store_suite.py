@@ -3,111 +3,27 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kinfolk.online.clicks import Clicks, Seeds
+from kinfolk.online.clicks import Clicks
 from kinfolk.online.ports import SeedStore, StoreOptions
 from kinfolk.testing.harness import Harness, at_once
-
-NOW = 1_700_000_000_000
-HOUR = 3_600_000
-USERS = (0, 1, 2, 3, 4, 2**63 - 1, 2**63, 2**64 - 1)
-CANDIDATES = ("a", "b {x}", "é/1", "unclicked")
-MAX_SEEDS = 5
-
-Click = tuple[int, str, int]  # user, candidate, ms
-
-
-def clicks_of(rows: list[Click], event_ids: list[str | None] | None = None) -> Clicks:
-    """Of (user, candidate, ms)."""
-    users = np.array([user for user, _, _ in rows], np.uint64)
-    return Clicks.of(users, [candidate for _, candidate, _ in rows], [time for _, _, time in rows], event_ids)
-
-
-def seconds_of(seeds: Seeds) -> list[tuple[int, int]]:
-    """(user, second), oldest first."""
-    assert seeds.user.dtype == np.dtype(np.uint64)
-    assert seeds.time.dtype == np.dtype(np.int64)
-    return list(zip(seeds.user.tolist(), (seeds.time // 1000).tolist(), strict=True))
-
-
-@dataclass
-class _Model:
-    """Seeds and trails in dicts. possibly: dirty or not, as the store likes. unsure: clicks on what was dropped, which
-    a trail may show or not.
-    """
-
-    seeds: dict[str, dict[int, int]] = field(default_factory=dict)
-    trails: dict[int, dict[str, int]] = field(default_factory=dict)
-    sent: list[Click] = field(default_factory=list)
-    dirty: set[str] = field(default_factory=set)
-    possibly: set[str] = field(default_factory=set)
-    unsure: set[tuple[int, str]] = field(default_factory=set)
-
-    def append(self, rows: list[Click]) -> tuple[int, int]:
-        new = 0
-        for row in rows:
-            if row in self.sent:
-                continue
-            user, candidate, time = row
-            new += 1
-            self.sent.append(row)
-            crowd = self.seeds.setdefault(candidate, {})
-            before = dict(crowd)
-            crowd[user] = max(crowd.get(user, 0), time // 1000)
-            for late in sorted(crowd, key=lambda u: crowd[u])[: max(len(crowd) - MAX_SEEDS, 0)]:
-                del crowd[late]
-            if crowd != before:
-                self.dirty.add(candidate)
-            self.possibly.add(candidate)
-            trail = self.trails.setdefault(user, {})
-            trail[candidate] = max(trail.get(candidate, 0), time)
-        return new, len(rows) - new
-
-    def forget(self, users: list[int]) -> set[str]:
-        held = {c for c, crowd in self.seeds.items() if crowd.keys() & set(users)}
-        for candidate in held:
-            self.seeds[candidate] = {u: t for u, t in self.seeds[candidate].items() if u not in users}
-        self.dirty |= held
-        self.possibly |= held
-        for user in users:
-            self.trails.pop(user, None)
-        self.sent = [row for row in self.sent if row[0] not in users]
-        return held
-
-    def drop(self, candidate: str) -> None:
-        self.seeds.pop(candidate, None)
-        self.dirty.discard(candidate)
-        self.possibly.add(candidate)
-        self.sent = [row for row in self.sent if row[1] != candidate]
-        self.unsure |= {(user, candidate) for user, trail in self.trails.items() if candidate in trail}
-
-
-# Users never share a second, so that the newest are the same for every order among equals.
-_CLICK = st.builds(
-    lambda user, candidate, minute: (USERS[user], candidate, NOW - minute * 60_000 + user * 1000),
-    st.integers(0, len(USERS) - 1),
-    st.sampled_from(CANDIDATES[:3]),
-    st.integers(0, 6),
+from kinfolk.testing.seed_model import (
+    CANDIDATES,
+    HOUR,
+    MAX_SEEDS,
+    NOW,
+    STEP,
+    USERS,
+    Click,
+    SeedModel,
+    clicks_of,
+    seconds_of,
 )
-_STEP = st.one_of(
-    st.tuples(st.just("append"), st.lists(_CLICK, max_size=12)),
-    st.tuples(st.just("append"), st.lists(_CLICK, min_size=1, max_size=3)),
-    st.tuples(st.just("replay"), st.lists(st.integers(0, 200), min_size=1, max_size=6)),
-    st.tuples(st.just("forget"), st.lists(st.sampled_from(USERS), min_size=1, max_size=2, unique=True)),
-    st.tuples(st.just("drop"), st.sampled_from(CANDIDATES)),
-    st.tuples(st.just("drop not"), st.sampled_from(CANDIDATES)),
-    st.tuples(st.just("clean"), st.sampled_from(CANDIDATES)),
-    st.tuples(st.just("clean all"), st.just(None)),
-    st.tuples(st.just("clean late"), _CLICK),
-    st.tuples(st.just("reopen"), st.just(None)),
-)
-
 
 # One test, inherited by a class for each backend: hypothesis takes that for a mistake.
 _INHERITED = (HealthCheck.function_scoped_fixture, HealthCheck.differing_executors)
@@ -117,11 +33,11 @@ class SeedStoreSuite:
     """Needs a fixture `harness`."""
 
     @settings(deadline=None, max_examples=40, suppress_health_check=_INHERITED)
-    @given(steps=st.lists(_STEP, max_size=14))
+    @given(steps=st.lists(STEP, max_size=14))
     def test_it_does_what_a_model_of_dicts_does(self, harness: Harness, steps: list[tuple[str, object]]) -> None:
         """Appends, replays, restarts, users and candidates that leave, and a refresher, in any order."""
         backend = harness.open(StoreOptions(max_seeds=MAX_SEEDS, remember_ms=HOUR))
-        model, generation = _Model(), 0
+        model, generation = SeedModel(), 0
         forgotten: set[tuple[int, str, int]] = set()
         try:
             for now, (kind, what) in enumerate(steps, NOW):
@@ -167,13 +83,13 @@ class SeedStoreSuite:
             backend.close()
 
     @staticmethod
-    def _append(store: SeedStore, model: _Model, rows: list[Click], now: int) -> None:
+    def _append(store: SeedStore, model: SeedModel, rows: list[Click], now: int) -> None:
         appended = store.append(clicks_of(rows), now)
         assert (appended.new, appended.duplicates) == model.append(rows)
         assert appended.generation <= store.generation()
 
     @staticmethod
-    def _check(store: SeedStore, model: _Model) -> None:
+    def _check(store: SeedStore, model: SeedModel) -> None:
         for candidate in CANDIDATES:
             want = sorted(model.seeds.get(candidate, {}).items(), key=lambda seed: seed[1])
             assert seconds_of(store.recent(candidate, 100)) == want
