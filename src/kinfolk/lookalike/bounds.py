@@ -38,7 +38,7 @@ from numpy.typing import NDArray
 from kinfolk.lookalike.attend import exp, tanh
 from kinfolk.lookalike.codes import AHEAD, BIAS, LOCAL, LOW, OFFSET, RADIUS, SIZE, STEP, largest_code
 from kinfolk.lookalike.dots import F32
-from kinfolk.lookalike.lanes import LANES, lane_dots
+from kinfolk.lookalike.lanes import LANES, fetching_lane_dots, lane_dots
 
 I16 = NDArray[np.int16]
 U8 = NDArray[np.uint8]
@@ -112,7 +112,11 @@ def fill_bounds(
         first, size = tile * LANES, min(LANES, out.shape[1] - tile * LANES)
         for u in range(len(units)):
             for j in range(k + 1):
-                lane_dots(codes[tile, j], units[u], queries[u], with_unit[j], with_query[j])  # type: ignore[call-arg]
+                part, x, y = codes[tile, j], units[u], queries[u]
+                if u == 0:
+                    fetching_lane_dots(part, x, y, with_unit[j], with_query[j])  # type: ignore[call-arg]
+                else:
+                    lane_dots(part, x, y, with_unit[j], with_query[j])  # type: ignore[call-arg]
             _dequantised(with_unit[:k], facts[tile], units_facts[u], sign, a)
             _dequantised(with_query[:k], facts[tile], queries_facts[u], _ONE, th)
             tanh(th.reshape(k * LANES), work, bits)

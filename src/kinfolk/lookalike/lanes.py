@@ -16,6 +16,8 @@ from numba.extending import intrinsic
 LANES = 32
 """Vectors at once, candidates of a tile: their sums stay in registers, what follows in the nearest cache."""
 
+_AHEAD = 8192  # bytes from what is read to what is fetched: processors look ahead themselves, but to the page's end
+
 _I8, _I16, _I32 = ir.IntType(8), ir.IntType(16), ir.IntType(32)
 
 
@@ -30,10 +32,23 @@ def lane_dots(context: Any, codes: Any, x: Any, y: Any, with_x: Any, with_y: Any
 
     All arrays are C-contiguous; nothing is checked.
     """
-    return types.void(codes, x, y, with_x, with_y), _lane_dots
+    return types.void(codes, x, y, with_x, with_y), _with_sums(fetching=False)
 
 
-def _lane_dots(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+@intrinsic
+def fetching_lane_dots(context: Any, codes: Any, x: Any, y: Any, with_x: Any, with_y: Any) -> Any:
+    """As `lane_dots`, of codes that come from memory: what lies a little further on is fetched meanwhile."""
+    return types.void(codes, x, y, with_x, with_y), _with_sums(fetching=True)
+
+
+def _with_sums(fetching: bool) -> Any:
+    def compiled(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return _lane_dots(context, builder, signature, arguments, fetching)
+
+    return compiled
+
+
+def _lane_dots(context: Any, builder: Any, signature: Any, arguments: Any, fetching: bool) -> Any:
     codes, x, y, with_x, with_y = (
         context.make_array(t)(context, builder, a) for t, a in zip(signature.args, arguments, strict=True)
     )
@@ -52,6 +67,8 @@ def _lane_dots(context: Any, builder: Any, signature: Any, arguments: Any) -> An
     sums = [cgutils.alloca_once_value(builder, zero) for _ in range(2)]  # type: ignore[no-untyped-call]
     with cgutils.for_range(builder, pairs) as loop:
         row = builder.mul(loop.index, index(2 * LANES))
+        if fetching:
+            _fetch(builder, builder.gep(codes.data, [builder.add(row, index(_AHEAD))]))
         code = builder.zext(load(codes.data, row, ir.VectorType(_I8, 2 * LANES), 1), wide)
         for vector, total in zip((x, y), sums, strict=True):
             two = load(vector.data, builder.mul(loop.index, index(2)), pair, 2)
@@ -62,3 +79,10 @@ def _lane_dots(context: Any, builder: Any, signature: Any, arguments: Any) -> An
     for out, total in zip((with_x, with_y), sums, strict=True):
         builder.store(builder.load(total), builder.bitcast(out.data, lanes.as_pointer()), align=4)
     return context.get_dummy_value()
+
+
+def _fetch(builder: Any, address: Any) -> None:
+    """Ask for a line of memory, which may be nobody's, into all caches."""
+    kind = ir.FunctionType(ir.VoidType(), [address.type, _I32, _I32, _I32])
+    fetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")  # type: ignore[no-untyped-call]
+    builder.call(fetch, [address, _I32(0), _I32(3), _I32(1)])
