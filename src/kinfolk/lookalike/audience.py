@@ -141,14 +141,16 @@ def select(
     else:
         share = REACH_PERCENT[reach] if reach is not None else float(percent or 0)
         count = min(max(math.floor(len(pool) * share / 100 + 1e-9), 1), len(pool))
-    chosen = top(pool, count)
+    sizes = _sizes(len(pool))
+    least = _least(pool, sorted({*sizes, count} - {0}))
+    chosen = top(pool, count, least.get(count))
     return Audience(
         rows=rows[chosen],
         scores=pool[chosen],
         seeds_used=len(known),
         seeds_unknown=0 if seeds is None else int((np.asarray(seeds) < 0).sum()),
         n_eligible=len(pool),
-        reach=_curve(pool),
+        reach=tuple((size, least[size]) for size in sizes),
     )
 
 
@@ -243,13 +245,15 @@ def _known(rows: NDArray[np.integer] | None, total: int, name: str) -> NDArray[n
     return found[found >= 0]
 
 
-def _curve(pool: NDArray[np.float32]) -> tuple[tuple[int, float], ...]:
-    n = len(pool)
+def _sizes(n: int) -> list[int]:
+    """Sizes of audiences whose least scores are told: 1, 2, 5, 10, 20 … and n."""
     grid = {digit * 10**power for power in range(len(str(n))) for digit in (1, 2, 5)}
-    sizes = sorted({s for s in grid if s < n} | {n})
-    if not n:
-        return ()
-    return tuple(zip(sizes, at_ranks(pool, np.array(sizes)).tolist(), strict=True))
+    return sorted({s for s in grid if s < n} | {n}) if n else []
+
+
+def _least(pool: NDArray[np.float32], sizes: list[int]) -> dict[int, float]:
+    """Size of an audience -> the least score in it."""
+    return dict(zip(sizes, at_ranks(pool, np.array(sizes)).tolist(), strict=True)) if sizes else {}
 
 
 @numba.njit(nogil=True, cache=True)

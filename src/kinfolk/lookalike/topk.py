@@ -12,12 +12,13 @@ _HALF, _BINS, _SIGN = np.uint32(16), 1 << 16, np.uint32(1 << 31)
 _HEAP = 1000  # more than so many are first told apart by the least of their scores
 
 
-def top(scores: NDArray[np.float32], count: int) -> NDArray[np.int64]:
+def top(scores: NDArray[np.float32], count: int, least: float | None = None) -> NDArray[np.int64]:
     """Positions of the `count` highest scores, best first; the lower position first among equals.
 
     Args:
         scores: float32[n], no NaN.
         count: how many; all of them where n is smaller.
+        least: the lowest of these scores, for callers that know it.
 
     Returns:
         int64[min(count, n)].
@@ -32,7 +33,8 @@ def top(scores: NDArray[np.float32], count: int) -> NDArray[np.int64]:
     if not _HEAP < count < len(scores):
         fill_top(scores, out)
         return out
-    least = np.partition(scores, len(scores) - count)[len(scores) - count]
+    if least is None:
+        least = np.partition(scores, len(scores) - count)[len(scores) - count]
     reaching = np.flatnonzero(scores >= least)
     fill_top(scores[reaching], out)
     best: NDArray[np.int64] = reaching[out]
