@@ -22,7 +22,7 @@ from harness import machine
 
 PROGRAMS = (
     "score_user", "score_batch", "expand", "kmeans", "kmeans_many", "refresh", "encode", "train_represent",
-    "train_lookalike", "growth", "wechat_scale",
+    "train_lookalike", "growth", "startup", "wechat_scale",
 )  # fmt: skip
 BEGIN, END = "<!-- figures: benchmarks/all.py -->", "<!-- end of figures -->"
 _COLUMNS = ("ours_s", "peer_s", "limit_s", "peer_over_ours", "ours_over_limit", "identical", "peak_mb")
