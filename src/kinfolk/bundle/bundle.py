@@ -10,6 +10,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -236,11 +237,15 @@ class Bundle:
                     f"{file} is {file.stat().st_size} bytes long, expected {want['bytes']}: truncated?",
                     RESTORE,
                 )
-            if verify and sha256(file) != want["sha256"]:
-                raise BundleError(
-                    f"{file} does not have the hash that {META} gives: it was changed",
-                    RESTORE,
-                )
+        if verify:
+            files = [path / name for name in meta["files"]]
+            with ThreadPoolExecutor() as pool:  # hashing leaves the interpreter to others
+                for file, digest in zip(files, pool.map(sha256, files), strict=True):
+                    if digest != meta["files"][file.name]["sha256"]:
+                        raise BundleError(
+                            f"{file} does not have the hash that {META} gives: it was changed",
+                            RESTORE,
+                        )
         p = dict(meta["provenance"])
         try:
             config = LookalikeConfig(**meta["lookalike"])

@@ -27,9 +27,14 @@ def user_key(secret: bytes, user: str) -> int:
 
 def user_keys(secret: bytes, users: Iterable[str]) -> NDArray[np.uint64]:
     """uint64[n], `user_key` of each."""
-    blake2b = hashlib.blake2b
-    digests = b"".join(blake2b(u.encode(), digest_size=KEY_BYTES, key=secret).digest() for u in users)
-    return np.frombuffer(digests, "<u8").astype(np.uint64)
+    keyed = hashlib.blake2b(digest_size=KEY_BYTES, key=secret)  # the secret is mixed in once, a third of the work
+
+    def digest(user: str) -> bytes:
+        one = keyed.copy()
+        one.update(user.encode())
+        return one.digest()
+
+    return np.frombuffer(b"".join(map(digest, users)), "<u8").astype(np.uint64)
 
 
 def event_key(event_id: str) -> int:
