@@ -79,7 +79,7 @@ def filled(space: Space, sizes: Sizes, rng: np.random.Generator) -> Backend:
     assert isinstance(seeds, MemorySeeds)  # whose blocks are put in place: appending clicks takes an hour
     for name, share in zip(names, popularity(sizes.candidates), strict=True):
         n = max(1, round(share * sizes.seeds))
-        seeds._blocks[name] = blocks.pack(rng.choice(space._keys, n), NOW - rng.integers(0, 30 * 24 * 60 * MINUTE, n))
+        seeds._blocks[name] = blocks.pack(rng.choice(space.keys, n), NOW - rng.integers(0, 30 * 24 * 60 * MINUTE, n))
     seeds._changed.update(dict.fromkeys(names, 0))
     return backend
 
@@ -89,7 +89,7 @@ def arrive(backend: Backend, space: Space, candidates: int, clicks: int, now: in
     for first in range(0, clicks, 10_000):
         n = min(10_000, clicks - first)
         of = rng.choice(candidates, n, p=popularity(candidates))
-        users = rng.choice(space._keys, n)
+        users = rng.choice(space.keys, n)
         backend.seeds.append(Clicks.of(users, [f"c{c}" for c in of], np.full(n, now - MINUTE)), now)
 
 

@@ -68,7 +68,7 @@ def of_users(path: Path) -> tuple[dict[str, float], Bundle, Space]:
 def of_candidates(bundle: Bundle, space: Space, n: int) -> dict[str, float]:
     """Bytes a live candidate with a full set of clusters, memory of each process."""
     rng = np.random.default_rng(0)
-    keys = space._keys
+    keys = space.keys
     seeds = [np.unique(rng.choice(keys, 200)) for _ in range(50)]
     crowds = [Crowd(f"c{i}", Seeds(s, np.full(len(s), NOW)), 1, None) for i, s in enumerate(seeds)]
     made = [s for s in space.snapshots(crowds, made_at=NOW, max_sample=1000, threads=1) if s is not None]

@@ -1,7 +1,7 @@
 """What training hands on: a directory with schema, weights, user embeddings, and what the model has seen.
 
-No pickle anywhere: JSON, safetensors and plain .npy arrays, each with its hash in `bundle.json`, which holds one of
-itself too. Written aside and renamed, so that a bundle is whole or not there.
+JSON, safetensors and plain .npy arrays, each with its hash in `bundle.json`, which holds one of itself too. No pickle
+anywhere: to read one from elsewhere could run code. Written aside and renamed, so that a bundle is whole or not there.
 """
 
 from __future__ import annotations
@@ -25,16 +25,17 @@ from kinfolk.bundle.files import (
     RESTORE,
     own_hash,
     packed,
+    read_array,
     read_arrays,
     read_matrix,
     read_meta,
-    read_npy,
     sha256,
     swap,
     unpacked,
 )
 from kinfolk.data.inputs import Inputs
 from kinfolk.data.jagged import Jagged
+from kinfolk.data.npy import write_npy
 from kinfolk.data.vocabulary import rows_of
 from kinfolk.errors import BundleError, SchemaError
 from kinfolk.lookalike.config import LookalikeConfig
@@ -189,12 +190,11 @@ class Bundle:
         save_file({**{k: v.numpy() for k, v in tensors.items()}, **lookalike}, folder / _WEIGHTS)
         save_file(packed(features), folder / _FEATURES)
         save_file(packed({"ids": self.user_ids}), folder / _USERS)
-        # allow_pickle=False: numpy refuses objects instead of writing what could run code when it is read
-        np.save(folder / _UNIVERSAL, self.universal, allow_pickle=False)
-        np.save(folder / _LOOKALIKE, self.lookalike, allow_pickle=False)
+        write_npy(folder / _UNIVERSAL, self.universal)
+        write_npy(folder / _LOOKALIKE, self.lookalike)
         inputs = {} if self.inputs is None else self.inputs.to_arrays()
         for name, array in inputs.items():
-            np.save(folder / f"{_INPUTS}{name}.npy", array, allow_pickle=False)
+            write_npy(folder / f"{_INPUTS}{name}.npy", array)
         files = {p.name: {"sha256": sha256(p), "bytes": p.stat().st_size} for p in sorted(folder.iterdir())}
         meta = {
             "format": FORMAT,
@@ -267,7 +267,7 @@ class Bundle:
                 f"{meta['users']} of each",
                 RESTORE,
             )
-        named = {name: read_npy(path / f"{_INPUTS}{name}.npy") for name in meta["inputs"]}
+        named = {name: read_array(path / f"{_INPUTS}{name}.npy") for name in meta["inputs"]}
         inputs = Inputs.from_arrays(named) if named else None
         if inputs is not None and len(inputs) != len(users):
             raise BundleError(f"{path}: inputs of {len(inputs)} users, expected {len(users)}", RESTORE)

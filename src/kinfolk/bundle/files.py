@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
+from kinfolk.data.npy import read_npy
 from kinfolk.data.strings import pack, unpack
 from kinfolk.errors import BundleError
 
@@ -58,19 +59,17 @@ def read_arrays(file: Path) -> dict[str, NDArray[Any]]:
         raise BundleError(f"{file} is damaged ({e})", RESTORE) from e
 
 
-def read_npy(file: Path) -> NDArray[Any]:
+def read_array(file: Path) -> NDArray[Any]:
     """A plain array, memory-mapped. Raises BundleError where there is none."""
     try:
-        # allow_pickle=False: a file of objects is refused, for reading one could run code
-        array: NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError) as e:
+        return read_npy(file)
+    except (ValueError, EOFError, OSError) as e:
         raise BundleError(f"{file} is damaged ({e})", RESTORE) from e
-    return array
 
 
 def read_matrix(file: Path) -> NDArray[np.float32]:
     """float32[n, d], memory-mapped. Raises BundleError where there is none."""
-    array = read_npy(file)
+    array = read_array(file)
     if array.dtype != np.float32 or array.ndim != 2:
         raise BundleError(f"{file} holds {array.dtype}{list(array.shape)}", "restore the bundle from a good copy")
     return array

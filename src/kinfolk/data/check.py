@@ -182,12 +182,13 @@ def _lists(table: Table, f: MultiCategorical, dtype: pl.DataType) -> pl.Expr:
         inner = dtype.inner if isinstance(dtype.inner, pl.DataType) else dtype.inner()
         if inner.is_nested():
             _wrong_type(table, f.name, "lists of plain values", "flatten it")
-        # polars' eval: an expression over the elements of each list; no text is run as code, here and below
-        lists = col.list.eval(field_text(inner, pl.element()))
+        each = field_text(inner, pl.element())
+        lists = col.list.eval(each)  # polars' expression over elements; no text is run as code
     elif dtype.is_nested() or dtype == pl.Binary:
         _wrong_type(table, f.name, "lists, or text joined by a separator", "write it as a list column")
     else:
-        lists = col.cast(pl.String).str.split(f.separator).list.eval(field_text(pl.String(), pl.element()))
+        each = field_text(pl.String(), pl.element())
+        lists = col.cast(pl.String).str.split(f.separator).list.eval(each)  # as above: no text is run as code
     return lists.list.drop_nulls().list.head(f.max_length).alias(f.name)
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from kinfolk.data.jagged import Jagged
 from kinfolk.data.log import Codes, Column, Events, Impressions, JaggedCodes, Log, Numbers
+from kinfolk.data.npy import read_npy, write_npy
 from kinfolk.errors import DataError
 from kinfolk.schema import Schema
 
@@ -40,7 +41,7 @@ def save_log(log: Log, path: str | Path) -> None:
     try:
         arrays, columns = _arrays(log)
         for name, array in arrays.items():
-            np.save(aside / f"{name}.npy", array, allow_pickle=False)
+            write_npy(aside / f"{name}.npy", array)
         shapes = {name: [array.dtype.str, list(array.shape)] for name, array in arrays.items()}
         about = {"format": FORMAT, "name": log.name, "schema": log.schema.to_dict(), "kinds": list(log.kinds)}
         (aside / "log.json").write_text(json.dumps({**about, "columns": columns, "arrays": shapes}, indent=1))
@@ -76,7 +77,7 @@ def open_log(path: str | Path) -> Log:
 def _open_array(path: Path, name: str, spec: list[Any]) -> NDArray[Any]:
     file = path / f"{name}.npy"
     try:
-        array: NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False).view(np.ndarray)
+        array = read_npy(file).view(np.ndarray)
     except FileNotFoundError as e:
         raise DataError(f"{file} is missing", _REMEDY) from e
     except (ValueError, OSError, EOFError) as e:

@@ -63,15 +63,6 @@ def first_sample(n: int, k: int, limit: int) -> int:
 
 
 @numba.njit(nogil=True, cache=True)
-def gather(vectors: F32, rows: I64) -> F32:
-    """float32[n, d], a copy of the rows: read many times, they had better lie together."""
-    out = np.empty((len(rows), vectors.shape[1]), np.float32)
-    for i in range(len(rows)):
-        out[i] = vectors[rows[i]]
-    return out
-
-
-@numba.njit(nogil=True, cache=True)
 def start(vectors: F32, rows: I64, centroids: F32, state: U64) -> int:
     """Greedy k-means++ beside what is there, on the points vectors[rows].
 

@@ -124,6 +124,13 @@ def nothing(candidate: str, model: str, k: int, h: int, *, seen: int, generation
     )
 
 
+def emptied(crowd: Crowd, shown: Snapshot, made_at: int) -> Snapshot:
+    """Of a crowd none of whose seeds has an embedding any more: in the place of the snapshot that is shown."""
+    k, h = shown.centroids.shape
+    seen, generation = len(crowd.seeds), crowd.generation
+    return nothing(crowd.candidate, shown.model, k, h, seen=seen, generation=generation, made_at=made_at)
+
+
 def _cluster(
     space: Space,
     crowds: Sequence[Crowd],

@@ -20,9 +20,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from kinfolk.online.clicks import Seeds
 from kinfolk.online.clock import Clock
-from kinfolk.online.crowd import Crowd, nothing
+from kinfolk.online.crowd import Crowd, emptied
 from kinfolk.online.options import EngineSettings
 from kinfolk.online.ports import Backend, FenceError, Snapshot
 from kinfolk.online.profiles import Profiles
@@ -234,7 +233,7 @@ class Refresher:
             if snapshot is not None:
                 out.append(snapshot)
             elif crowd.warm is not None and crowd.warm.seeds_used:  # nobody of those it shows is left
-                out.append(_emptied(space, crowd.warm, crowd.seeds, crowd.generation, now))
+                out.append(emptied(crowd, crowd.warm, now))
         self._renew()
         if out:
             stores.snapshots.publish(out, self._fence)
@@ -295,8 +294,3 @@ class Refresher:
     def _leaving(self) -> list[int]:
         """Keys of forgotten users of whom something may be left."""
         return [key for key, (_, purged) in self._backend.users.tombstones().items() if purged is None]
-
-
-def _emptied(space: Space, old: Snapshot, seeds: Seeds, generation: int, now: int) -> Snapshot:
-    k, h = old.centroids.shape
-    return nothing(old.candidate, space.model, k, h, seen=len(seeds), generation=generation, made_at=now)

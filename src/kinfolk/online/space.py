@@ -54,7 +54,7 @@ class Space:
         self.bundle, self.seed = bundle, seed
         self._living = Living(bundle, live_kind)
         self.items = Items(bundle, self._living)
-        self._keys, self._most = keys, most
+        self.keys, self._most = keys, most
         self._order = np.argsort(keys, kind="stable").astype(np.int32)
         self._sorted = keys[self._order]
         self._left = np.zeros(len(keys), np.bool_)  # rows of users who were removed
@@ -89,7 +89,7 @@ class Space:
         return self.bundle.weights
 
     def __len__(self) -> int:
-        return len(self._keys) - self._n_hidden + len(self._late)
+        return len(self.keys) - self._n_hidden + len(self._late)
 
     def rows(self, keys: U64) -> I64:
         """int64[n]: a number >= 0 for every user with an embedding, -1 for others and for those who were removed.
@@ -124,10 +124,10 @@ class Space:
         """
         with self._lock:
             late, anew = self._late, self._anew.copy()
-        n = len(self._keys)
+        n = len(self.keys)
         for first in range(0, n, size):
             part = slice(first, min(first + size, n))
-            ids, keys, vectors = self.bundle.user_ids[part], self._keys[part], self.bundle.lookalike[part]
+            ids, keys, vectors = self.bundle.user_ids[part], self.keys[part], self.bundle.lookalike[part]
             seen = ~(anew[part] | self._left[part])
             if not seen.all():
                 ids, keys, vectors = ids[seen], keys[seen], vectors[seen]
@@ -202,24 +202,23 @@ class Space:
 
     # A user as they are now
 
-    def embed_live(self, key: int, trail: tuple[Sequence[str], object] | Sequence[str]) -> F32 | None:
+    def embed_live(self, key: int, trail: Sequence[str]) -> F32 | None:
         """E float32[h] of a user with the items they clicked since training, oldest first; None for an unknown user.
 
         Args:
             key: of the user.
-            trail: item ids, or what `SeedStore.trail` gives, a pair of them and their times.
+            trail: item ids.
         """
-        items = _items(trail)
         late = self._late
         rows = self._rows(late, np.array([key], np.uint64))
         if rows[0] < 0:
             return None
-        encoded = self._encoded_of(key) if items else None
+        encoded = self._encoded_of(key) if len(trail) else None
         if encoded is None:
             return np.asarray(self._vectors(late, rows)[0])
-        return np.asarray(self.weights.transform(self._living.live().embed([encoded], [items]))[0])
+        return np.asarray(self.weights.transform(self._living.live().embed([encoded], [trail]))[0])
 
-    def field_weights(self, key: int, trail: tuple[Sequence[str], object] | Sequence[str] = ()) -> Mapping[str, float]:
+    def field_weights(self, key: int, trail: Sequence[str] = ()) -> Mapping[str, float]:
         """Field -> weight of it in the user's embedding; empty for an unknown user, without inputs, and for an encoder
         that does not weigh fields."""
         known = self.rows(np.array([key], np.uint64))[0] >= 0
@@ -227,7 +226,7 @@ class Space:
         if encoded is None or self.bundle.represented.encoder.config.merge == "concat":
             return {}
         live = self._living.live()
-        _, weights = live.embed([encoded], [_items(trail)], return_weights=True)
+        _, weights = live.embed([encoded], [trail], return_weights=True)
         return dict(zip(live.field_names, weights[0].tolist(), strict=True))
 
     # What users clicked
@@ -268,7 +267,7 @@ class Space:
         rows[rows >= 0] = np.where(self._left[known] | self._anew[known], -1, known)
         if len(late):
             slots = late.find(keys)
-            rows = np.where(slots >= 0, len(self._keys) + slots, rows)
+            rows = np.where(slots >= 0, len(self.keys) + slots, rows)
         return rows
 
     def _base_rows(self, keys: U64) -> I64:
@@ -278,7 +277,7 @@ class Space:
         return np.where(self._sorted[place] == keys, self._order[place], -1).astype(np.int64)
 
     def _vectors(self, late: Latecomers, rows: I64) -> F32:
-        n = len(self._keys)
+        n = len(self.keys)
         base = rows < n
         if base.all():
             return np.asarray(self.bundle.lookalike[rows], np.float32)
@@ -296,8 +295,3 @@ class Space:
         if told is not None:
             return told[1]
         return self._living.trained(int(self._base_rows(np.array([key], np.uint64))[0]))
-
-
-def _items(trail: tuple[Sequence[str], object] | Sequence[str]) -> Sequence[str]:
-    pair = isinstance(trail, tuple) and len(trail) == 2 and not isinstance(trail[0], str)
-    return trail[0] if pair else trail  # type: ignore[return-value]  # checked just above

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,14 @@ from kinfolk.online.stores import arrays
 from kinfolk.online.stores.sqlite.writer import Transaction
 
 Columns = tuple[NDArray[np.int32], NDArray[np.uint64], NDArray[np.int64], NDArray[np.uint64]]
+
+
+def joined(parts: Sequence[Columns]) -> Columns:
+    """Several batches, at least one, behind each other."""
+    if len(parts) == 1:
+        return parts[0]
+    item, user, time, identity = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return item, user, time, identity
 
 
 def encode(

@@ -80,7 +80,7 @@ class SqliteSeeds:
                 numbers = self._items.ensure(transaction, clicks.candidates)
                 columns.append((numbers[clicks.candidate], clicks.user, clicks.time, clicks.identity))
         if columns:
-            item, user, time, identity = columns[0] if len(columns) == 1 else _joined(columns)
+            item, user, time, identity = journal.joined(columns)
             generation = self.generation() + 1  # `meta` learns it with the next fold; until then the journal tells it
             transaction.numbers["generation"] = generation
             data = journal.encode(item, user, time, identity, self._items.key[item])
@@ -298,8 +298,3 @@ class SqliteSeeds:
             "bytes": (pages - free) * size,
             "waiting": waiting,
         }
-
-
-def _joined(columns: Sequence[journal.Columns]) -> journal.Columns:
-    item, user, time, identity = (np.concatenate(parts) for parts in zip(*columns, strict=True))
-    return item, user, time, identity
