@@ -72,6 +72,23 @@ def test_a_harmed_file_is_named_with_the_remedy(copy, name, harm, said):
     assert "restore the bundle" in caught.value.remedy
 
 
+@pytest.mark.parametrize("name", ["weights.safetensors", "features.safetensors", "users.safetensors", "universal.npy"])
+@pytest.mark.parametrize("encoder", [False, True])
+def test_a_file_that_cannot_even_be_read_is_told_as_changed(copy, name, encoder):
+    """Whatever reading runs into while hashes are still computed."""
+    file = copy / name
+    file.write_bytes(b"{" + file.read_bytes()[1:])
+    with pytest.raises(BundleError, match="was changed"):
+        Bundle.load(copy, encoder=encoder)
+
+
+def test_the_encoder_can_be_opened_at_once(copy, small_bundle):
+    for encoder in (True, False):
+        opened = Bundle.load(copy, encoder=encoder)
+        assert ("represented" in vars(opened)) == encoder
+    assert opened.represented.features.item_ids.tolist() == small_bundle.represented.features.item_ids.tolist()
+
+
 def _edit(folder, change):
     file = folder / "bundle.json"
     meta = json.loads(file.read_text())

@@ -10,11 +10,10 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +22,7 @@ from safetensors.numpy import save_file
 from kinfolk.bundle.files import (
     META,
     RESTORE,
+    hashes_checked,
     own_hash,
     packed,
     read_array,
@@ -211,12 +211,13 @@ class Bundle:
         (folder / META).write_text(json.dumps({**meta, "sha256": own_hash(meta)}, indent=1), encoding="utf-8")
 
     @classmethod
-    def load(cls, path: str | Path, *, verify: bool = True) -> Bundle:
+    def load(cls, path: str | Path, *, verify: bool = True, encoder: bool = False) -> Bundle:
         """Open a bundle; embeddings are memory-mapped.
 
         Args:
             path: the directory.
             verify: compare every file's hash; without, only sizes and shapes.
+            encoder: open stage 1 now, while files are hashed, instead of when it is first asked for.
 
         Raises:
             BundleError: not a bundle, of another format, truncated or tampered with.
@@ -237,15 +238,14 @@ class Bundle:
                     f"{file} is {file.stat().st_size} bytes long, expected {want['bytes']}: truncated?",
                     RESTORE,
                 )
-        if verify:
-            files = [path / name for name in meta["files"]]
-            with ThreadPoolExecutor() as pool:  # hashing leaves the interpreter to others
-                for file, digest in zip(files, pool.map(sha256, files), strict=True):
-                    if digest != meta["files"][file.name]["sha256"]:
-                        raise BundleError(
-                            f"{file} does not have the hash that {META} gives: it was changed",
-                            RESTORE,
-                        )
+        with hashes_checked(path, meta["files"] if verify else {}):  # beside what follows
+            found = cls._read(path, meta)
+            if encoder:
+                _ = found.represented
+        return found
+
+    @classmethod
+    def _read(cls, path: Path, meta: dict[str, Any]) -> Bundle:
         p = dict(meta["provenance"])
         try:
             config = LookalikeConfig(**meta["lookalike"])

@@ -6,7 +6,9 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +100,29 @@ def sha256(file: Path) -> str:
     """Hex digest of a file."""
     with file.open("rb") as f:
         return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+@contextmanager
+def hashes_checked(folder: Path, want: Mapping[str, Mapping[str, Any]]) -> Iterator[None]:
+    """Hash files on all cores while the block runs, which believes nothing that it reads until it has ended.
+
+    Args:
+        folder: where the files lie.
+        want: of every file its "sha256".
+
+    Raises:
+        BundleError: a file has another hash; in place of whatever the block raises, which may come of that.
+    """
+    with ThreadPoolExecutor() as pool:  # hashing leaves the interpreter to others
+        digests = {name: pool.submit(sha256, folder / name) for name in want}
+        try:
+            yield
+        finally:
+            for name, digest in digests.items():
+                if digest.result() != want[name]["sha256"]:
+                    raise BundleError(
+                        f"{folder / name} does not have the hash that {META} gives: it was changed", RESTORE
+                    )
 
 
 def own_hash(meta: Mapping[str, Any]) -> str:

@@ -127,7 +127,7 @@ def load_bundle(settings: Settings) -> Bundle:
         raise OptionError("no bundle to serve", "name the folder that `kinfolk train` wrote")
     from kinfolk.bundle import Bundle
 
-    return Bundle.load(settings.bundle)
+    return Bundle.load(settings.bundle, encoder=True)
 
 
 def make_engine(settings: Settings, backend: Backend, bundle: Bundle, *, answers: bool = True) -> Engine:
