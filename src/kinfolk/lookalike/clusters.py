@@ -60,7 +60,7 @@ def kmeans(
         x: float32[n, d] points.
         k: number of clusters.
         seed: same points and seed, same result to the bit.
-        iterations: the most Lloyd steps, on the sample that a large set begins with and again on all points.
+        iterations: the most Lloyd steps; of a large set twice as many on a sample, and at most two on all points.
         tolerance: stop when a step lowers the inertia by less than this share of it.
         start: float32[k, d] centroids to start from (those of the last run); rows of zeros are filled by k-means++.
         sample_limit: take the steps on at most so many points, spread evenly over x, then assign all of them once.
@@ -86,8 +86,8 @@ def kmeans(
     if first < n:
         part = points[seeding.sample(rows, first, state)]
         made = seeding.start(part, rows[:first], centroids, state)
-        _settle(part, centroids[:made], iterations, tolerance, threads)
-        last = 1 if sample_limit is not None and sample_limit < n else iterations
+        _settle(part, centroids[:made], seeding.LONGER * iterations, tolerance, threads)
+        last = 1 if sample_limit is not None and sample_limit < n else min(seeding.LAST, iterations)
         assignment, sizes, inertia = _steps(points, centroids[:made], last, tolerance, threads)
     else:
         made = seeding.start(points, rows, centroids, state)

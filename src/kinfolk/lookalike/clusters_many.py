@@ -162,8 +162,9 @@ def _cluster(
             inertia[c] = lloyd.inertia_of(part, near, centroids[c], assignment[lo:hi])
         else:
             scratch = np.empty(first, np.int32)
-            _settle(part, centroids[c, :made], iterations, tolerance, scratch, sums, sizes[c, :made])
-            steps = 1 if n > sample_limit else iterations
+            longer = seeding.LONGER * iterations
+            _settle(part, centroids[c, :made], longer, tolerance, scratch, sums, sizes[c, :made])
+            steps = 1 if n > sample_limit else min(seeding.LAST, iterations)
             _steps(vectors, own, centroids[c, :made], steps, tolerance, assignment[lo:hi], sums, sizes[c, :made])
             lloyd.compact(centroids[c], sizes[c], assignment[lo:hi])
             inertia[c] = lloyd.inertia_of(vectors, own, centroids[c], assignment[lo:hi])

@@ -13,6 +13,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from kinfolk.data.prefetch import fetch_line
+
 LANES = 32
 """Vectors at once, candidates of a tile: their sums stay in registers, what follows in the nearest cache."""
 
@@ -68,7 +70,7 @@ def _lane_dots(context: Any, builder: Any, signature: Any, arguments: Any, fetch
     with cgutils.for_range(builder, pairs) as loop:
         row = builder.mul(loop.index, index(2 * LANES))
         if fetching:
-            _fetch(builder, builder.gep(codes.data, [builder.add(row, index(_AHEAD))]))
+            fetch_line(builder, builder.gep(codes.data, [builder.add(row, index(_AHEAD))]))
         code = builder.zext(load(codes.data, row, ir.VectorType(_I8, 2 * LANES), 1), wide)
         for vector, total in zip((x, y), sums, strict=True):
             two = load(vector.data, builder.mul(loop.index, index(2)), pair, 2)
@@ -79,10 +81,3 @@ def _lane_dots(context: Any, builder: Any, signature: Any, arguments: Any, fetch
     for out, total in zip((with_x, with_y), sums, strict=True):
         builder.store(builder.load(total), builder.bitcast(out.data, lanes.as_pointer()), align=4)
     return context.get_dummy_value()
-
-
-def _fetch(builder: Any, address: Any) -> None:
-    """Ask for a line of memory, which may be nobody's, into all caches."""
-    kind = ir.FunctionType(ir.VoidType(), [address.type, _I32, _I32, _I32])
-    fetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")  # type: ignore[no-untyped-call]
-    builder.call(fetch, [address, _I32(0), _I32(3), _I32(1)])

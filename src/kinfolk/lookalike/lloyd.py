@@ -10,6 +10,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from kinfolk.data.prefetch import AHEAD, fetch_row
 from kinfolk.lookalike.dots import F32, F64, FAST, I32, I64, squared_distance
 from kinfolk.lookalike.tiles import LANES, pack, products
 
@@ -20,6 +21,8 @@ LARGEST = np.float32(1e15)  # beyond it a squared distance may leave float32
 def bad_row(vectors: F32, rows: I64) -> int:
     """The first position whose vector holds NaN, infinity or more than 1e15 in size; -1 where there is none."""
     for i in range(len(rows)):
+        if i + AHEAD < len(rows):
+            fetch_row(vectors, rows[i + AHEAD])  # type: ignore[call-arg]
         x = vectors[rows[i]]
         usable = True
         for t in range(x.shape[0]):
@@ -182,6 +185,8 @@ def inertia_of(vectors: F32, rows: I64, centroids: F32, assignment: I32) -> floa
     """The sum of squared distances of the points to the centroids they are assigned to."""
     total = 0.0
     for i in range(len(rows)):
+        if i + AHEAD < len(rows):
+            fetch_row(vectors, rows[i + AHEAD])  # type: ignore[call-arg]
         total += np.float64(squared_distance(vectors[rows[i]], centroids[assignment[i]]))
     return total
 

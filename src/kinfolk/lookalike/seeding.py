@@ -18,6 +18,8 @@ U64 = NDArray[np.uint64]
 START_POINTS = 256  # for each cluster: the start looks at no more of them, spread evenly over the set
 FIRST_POINTS = 2048  # for each cluster: a large set is clustered on so many first; their means stray by 1/2048 variance
 LARGE = 2  # such samples that a set must hold for this to pay
+LONGER = 2  # times the steps on a sample: one over everybody costs more than all of these, and gains less
+LAST = 2  # steps over everybody after them
 _CLOSE = np.float32(1e-3)  # of the squared lengths: below it a distance from products is mostly rounding
 
 

@@ -18,6 +18,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from kinfolk.data.prefetch import AHEAD, fetch_row
 from kinfolk.lookalike.dots import F32, I64
 
 LANES = 16
@@ -40,6 +41,8 @@ def pack(vectors: F32, rows: I64, first: int, middle: F32, tile: F32) -> int:
     size = min(LANES, len(rows) - first)
     near = np.empty((LANES, d), np.float32)  # memory is read fastest vector by vector
     for lane in range(LANES):
+        if first + lane + AHEAD < len(rows):
+            fetch_row(vectors, rows[first + lane + AHEAD])  # type: ignore[call-arg]
         x = vectors[rows[first + min(lane, size - 1)]]
         for t in range(d):
             near[lane, t] = x[t] - middle[t]
@@ -58,6 +61,8 @@ def gather(vectors: F32, rows: I64) -> F32:
     """float32[n, d], a copy of the rows: read many times, they had better lie together."""
     out = np.empty((len(rows), vectors.shape[1]), np.float32)
     for i in range(len(rows)):
+        if i + AHEAD < len(rows):
+            fetch_row(vectors, rows[i + AHEAD])  # type: ignore[call-arg]
         out[i] = vectors[rows[i]]
     return out
 

@@ -13,6 +13,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from kinfolk.data.prefetch import AHEAD, fetch_row
+
 F = NDArray[np.floating[Any]]
 I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
@@ -67,6 +69,8 @@ def weighted_sum_rows(table: F, index: I32, weight: F, offsets: I64, out: F, fir
             o[c] = 0.0
         k, end = offsets[b], offsets[b + 1]
         while k + 2 <= end:
+            for ahead in range(k + AHEAD, min(k + AHEAD + 2, len(index))):
+                fetch_row(table, index[ahead])  # type: ignore[call-arg]
             t0, t1, w0, w1 = table[index[k]], table[index[k + 1]], weight[k], weight[k + 1]
             for c in range(m):
                 o[c] += w0 * t0[c] + w1 * t1[c]
@@ -80,10 +84,13 @@ def weighted_sum_rows(table: F, index: I32, weight: F, offsets: I64, out: F, fir
 @njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
 def dot_rows(table: F, x: F, index: I32, out: F, first: int, last: int) -> None:
     """out[b, j] = x[b] · table[index[b, j]]; x: float[B, m], index: int32[B, K], out: float[B, K]."""
-    m = table.shape[1]
+    m, uses = table.shape[1], index.ravel()
     for b in range(first, last):
         a = x[b]
         for j in range(index.shape[1]):
+            ahead = b * index.shape[1] + j + AHEAD
+            if ahead < len(uses):
+                fetch_row(table, uses[ahead])  # type: ignore[call-arg]
             t = table[index[b, j]]
             s = a.dtype.type(0.0)
             for c in range(m):

@@ -280,7 +280,7 @@ class Space:
         n = len(self.keys)
         base = rows < n
         if base.all():
-            return np.asarray(self.bundle.lookalike[rows], np.float32)
+            return np.asarray(np.take(self.bundle.lookalike, rows, axis=0), np.float32)
         out = np.empty((len(rows), self.weights.config.h), np.float32)
         out[base] = self.bundle.lookalike[rows[base]]
         out[~base] = late.matrix[rows[~base] - n]
