@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from kinfolk.baselines.minhash import band_keys, share_band
+from kinfolk.baselines.minhash import MinHash, share_band
+
+
+def band_keys(sets, bands, rows, seed):
+    return MinHash(sets.shape[1], bands, rows, seed).keys(sets)
 
 
 def csr(sets, size=100):
@@ -39,6 +43,20 @@ def test_share_band_is_the_plain_double_loop():
     want = [any(x[i] == y[i] != 0 for y in b for i in range(3)) for x in a]
     assert share_band(a, b).tolist() == want
     assert not share_band(a, b[:0]).any()
+
+
+def test_keys_are_those_of_the_definition():
+    sets = [{1, 5, 9}, set(), {3}, set(range(40))]
+    rng = np.random.default_rng([7, 100])
+    orders = [[rng.integers(1, 2**63, size=100, dtype=np.uint64) for _ in range(2)] for _ in range(5)]
+    want = np.zeros((4, 5), np.uint64)
+    with np.errstate(over="ignore"):
+        for i, features in enumerate(sets):
+            for band in range(5):
+                for order in orders[band] if features else []:
+                    least = min(order[f] for f in features)
+                    want[i, band] = (want[i, band] ^ least) * np.uint64(0x9E3779B97F4A7C15)
+    np.testing.assert_array_equal(band_keys(csr(sets), 5, 2, seed=7), want)
 
 
 def test_a_key_depends_on_the_set_alone():

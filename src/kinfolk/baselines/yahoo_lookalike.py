@@ -30,7 +30,7 @@ from kinfolk.baselines.contrast import contrast
 from kinfolk.baselines.feature_columns import Csr
 from kinfolk.baselines.logistic_regression import fit_logistic
 from kinfolk.baselines.method import Candidates
-from kinfolk.baselines.minhash import band_keys, share_band
+from kinfolk.baselines.minhash import MinHash, share_band
 from kinfolk.baselines.shared import Shared
 from kinfolk.baselines.tag_rules import column_shares
 from kinfolk.baselines.user_features import FeatureSource, as_sets
@@ -83,9 +83,10 @@ class YahooLookalike:
         """Learn the columns and the share of known users that have each feature; without `fresh`, hash all users."""
         self.source.fit(view)
         self.shares = column_shares(as_sets(self.source.known_rows()))
+        self._hashes = MinHash(self.source.size, self.bands, self.hashes, self.seed)
         self._keys: NDArray[np.uint64] | None = None
         if not self.fresh:
-            self._keys = self._hash(self.source.rows(np.arange(view.log.n_users), view))
+            self._keys = self._hashes.keys(self.source.rows(np.arange(view.log.n_users), view))
 
     def score(self, users: NDArray[np.int32], candidates: Candidates, view: View) -> NDArray[np.float32]:
         """float32[U, C]: -1 outside the LSH set, else in [0, 1].
@@ -95,12 +96,12 @@ class YahooLookalike:
         """
         out = np.full((len(users), len(candidates)), OUTSIDE, np.float32)
         mine = as_sets(self.source.rows(users, view))
-        keys = self._hash(mine) if self._keys is None else self._keys[users]
+        keys = self._hashes.keys(mine) if self._keys is None else self._keys[users]
         for c in range(len(candidates)):
             seeds = np.asarray(candidates.seeds[c], np.int64)[-self.max_seeds :]
             item = int(candidates.item[c])
             rows = as_sets(self.source.rows(seeds, view, item))
-            inside = share_band(keys, self._hash(rows))
+            inside = share_band(keys, self._hashes.keys(rows))
             if inside.any():
                 near = mine[inside]
                 if self.positive_filter == "iv":
@@ -134,9 +135,6 @@ class YahooLookalike:
         logit = near @ model.dense(self.source.size) + model.intercept
         probability = 1 / (1 + np.exp(-np.clip(logit, -30, 30)))
         return np.where(probability > self.threshold, probability, 0).astype(np.float32)
-
-    def _hash(self, rows: Csr) -> NDArray[np.uint64]:
-        return band_keys(rows, self.bands, self.hashes, self.seed)
 
 
 def information_value(seeds: Csr, shares: NDArray[np.float64]) -> NDArray[np.float64]:
