@@ -83,6 +83,9 @@ class Settings(BaseSettings):
     )
     follow_users: bool = Field(True, description="A user's own newest clicks move their embedding at once.")
     trail_length: int = Field(50, ge=1, le=1000, description="Own clicks of a user that are followed.")
+    most_followed: int = Field(
+        100_000, ge=0, description="Seeds who are clustered with their newest clicks; 0: all as in training."
+    )
     live_kind: str | None = Field(
         None, min_length=1, description="Behaviour that a click is; unset: it counts in histories of all kinds, or one."
     )

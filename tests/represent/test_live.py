@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kinfolk.data.inputs import Inputs
+from kinfolk.data.jagged import Jagged
 from kinfolk.data.log import Log
 from kinfolk.errors import BundleError, DataError
 from kinfolk.represent import EncoderConfig, RepresentConfig, Represented, embed, train_represent
@@ -84,6 +85,51 @@ def test_clicks_since_count_as_if_the_log_held_them(log: Log, model: Represented
     users = np.arange(log.n_users)
     got = live.embed([live.known(int(u)) for u in users], [log.item_ids[t].tolist() for t in trails])
     np.testing.assert_allclose(got, embed(model, longer, users), atol=1e-5)
+
+
+@given(data=st.data())
+@settings(max_examples=40, deadline=None)
+def test_many_users_at_once_are_embedded_as_one_by_one(
+    log: Log, model: Represented, removed: np.ndarray, data: st.DataObject
+) -> None:
+    names = st.sampled_from([*log.item_ids.tolist(), "never seen", "nor this"])
+    rows = np.array(data.draw(st.lists(st.integers(0, log.n_users - 1), max_size=6)), np.int64)
+    trails = [data.draw(st.lists(names, max_size=60)) for _ in rows]
+    kind = data.draw(st.sampled_from([*KINDS, None]))
+    inputs = take_inputs(model.features, log.view(NOW, removed))
+    live = Live(model, inputs, removed=log.item_ids[removed].tolist(), kind=kind)
+    got = live.embed_rows(rows, Jagged.concatenate([live.items(trail) for trail in trails], np.int32))
+    want = [live.embed([live.known(int(row))] * 2, [trail] * 2)[0] for row, trail in zip(rows, trails, strict=True)]
+    np.testing.assert_allclose(got, np.array(want).reshape(got.shape), atol=1e-6)
+
+
+def test_an_item_counts_as_never_clicked(log: Log, model: Represented) -> None:
+    """As `without` of `embed`: of every user the item they clicked last, and one clicked since."""
+    users, view = np.arange(log.n_users), log.view(NOW)
+    live = Live(model, take_inputs(model.features, view))
+    last = np.array([h[-1] if len(h) else -1 for h in (view.history(users)[i] for i in users.tolist())], np.int32)
+    own = np.where(last >= 0, live.items(log.item_ids[last].tolist()), 0).astype(np.int32)
+    nothing = Jagged(np.zeros(0, np.int32), np.zeros(len(users) + 1, np.int64))
+    got = live.embed_rows(users, nothing, own)
+    want = live.embed(
+        [
+            replace(live.known(int(u)), histories=tuple(h[h != own[u]] for h in live.known(int(u)).histories))
+            for u in users
+        ]
+    )
+    np.testing.assert_allclose(got, want, atol=1e-6)
+    assert np.abs(got - live.embed_rows(users, nothing)).max() > 1e-4
+    since = Jagged(live.items(log.item_ids[np.arange(len(users)) % log.n_items].tolist()), np.arange(len(users) + 1))
+    np.testing.assert_allclose(
+        live.embed_rows(users, since, np.asarray(since.values, np.int32)),
+        live.embed_rows(users, nothing, np.asarray(since.values, np.int32)),
+        atol=1e-6,
+    )
+
+
+def test_without_inputs_nobody_of_training_is_embedded(model: Represented) -> None:
+    with pytest.raises(BundleError, match="no inputs"):
+        Live(model).embed_rows(np.array([0]), Jagged(np.zeros(0, np.int32), np.zeros(2, np.int64)))
 
 
 def test_a_removed_item_clicked_since_is_as_if_never_clicked(log: Log, live: Live, removed: np.ndarray) -> None:

@@ -23,9 +23,9 @@ from kinfolk.lookalike.coclick import Profile
 from kinfolk.lookalike.trend import DECAYS, decayed
 from kinfolk.lookalike.weights import Snapshot as Crowds
 from kinfolk.online.clicks import Seeds, candidate_key
-from kinfolk.online.latecomers import Latecomers
 from kinfolk.online.ports import Snapshot
 from kinfolk.online.renew import newest, renewed
+from kinfolk.online.seed_vectors import Found
 
 if TYPE_CHECKING:
     from kinfolk.online.space import Space
@@ -79,16 +79,16 @@ def make_snapshots(
         out[i] = _renewed(space, crowd, made_at)
         if out[i] is not None:
             continue
-        rows, late = space.usable(crowd.seeds.user)
+        found = space.seeds.of(crowd.candidate, crowd.seeds.user)
+        rows = found.rows
         if space.weights.config.pooling == "average":
-            out[i] = _average(
-                space, crowd, space.vectors(_drawn(crowd, space, rows, max_sample), late), len(rows), made_at
-            )
+            x = found.vectors(_drawn(crowd, space, rows, max_sample))
+            out[i] = _average(space, crowd, x, len(rows), made_at)
             continue
         if len(rows) > max_sample:
-            out[i] = _sampled(space, crowd, rows, late, made_at, max_sample, threads)
+            out[i] = _sampled(space, crowd, found, made_at, max_sample, threads)
         if out[i] is None and len(rows):
-            waiting.append((i, _finite(space.vectors(rows, late))))
+            waiting.append((i, _finite(found.vectors(rows))))
             if sum(len(x) for _, x in waiting) >= _POINTS:
                 _cluster(space, crowds, waiting, out, made_at, threads)
                 waiting = []
@@ -105,8 +105,8 @@ def _renewed(space: Space, crowd: Crowd, made_at: int) -> Snapshot | None:
     m = newest(crowd.seeds, last, draw)
     if m < 0:
         return None
-    rows, late = space.usable(crowd.seeds.user[len(crowd.seeds) - m :])
-    x = _finite(space.vectors(rows, late))
+    seeds = space.seeds.of(crowd.candidate, crowd.seeds.user[len(crowd.seeds) - m :])
+    x = _finite(seeds.vectors(seeds.rows))
     grown = len(crowd.seeds) - last.seeds_seen
     found = renewed(last, x, grown / max(m, 1), draw)
     if found is None:
@@ -159,22 +159,20 @@ def _cluster(
         out[i] = _snapshot(space, crowds[i], made, j, len(x), made_at, float(found.inertia[j]) / len(x))
 
 
-def _sampled(
-    space: Space, crowd: Crowd, rows: NDArray[np.int64], late: Latecomers, made_at: int, size: int, threads: int | None
-) -> Snapshot | None:
+def _sampled(space: Space, crowd: Crowd, seeds: Found, made_at: int, size: int, threads: int | None) -> Snapshot | None:
     """From a sample that is large enough; None if that would be nearly all."""
     rng = np.random.default_rng([space.seed % 2**63, _key(crowd)])
-    while size + size // _CHECK < len(rows):
-        drawn = rng.choice(rows, size + max(1, size // _CHECK), replace=False)
-        own, unseen = (_finite(space.vectors(np.sort(part), late)) for part in (drawn[:size], drawn[size:]))
-        start = _start(space, crowd, len(rows))
+    while size + size // _CHECK < len(seeds.rows):
+        drawn = rng.choice(seeds.rows, size + max(1, size // _CHECK), replace=False)
+        own, unseen = (_finite(seeds.vectors(np.sort(part))) for part in (drawn[:size], drawn[size:]))
+        start = _start(space, crowd, len(seeds.rows))
         found = kmeans(own, space.weights.config.k, seed=_key(crowd) ^ space.seed, start=start, threads=threads)
         distance, counts = _assigned(unseen, found)
         if distance <= WORSE * found.inertia / max(len(own), 1):
             share = (found.sizes + counts) / max(len(own) + len(unseen), 1)
-            sizes = (share * len(rows)).astype(np.float32)
-            made = space.weights.crowds(found.centroids[None], sizes[None], np.array([len(rows)]))
-            return _snapshot(space, crowd, made, 0, len(rows), made_at, distance)
+            sizes = (share * len(seeds.rows)).astype(np.float32)
+            made = space.weights.crowds(found.centroids[None], sizes[None], np.array([len(seeds.rows)]))
+            return _snapshot(space, crowd, made, 0, len(seeds.rows), made_at, distance)
         size *= 2
     return None
 

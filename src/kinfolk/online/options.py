@@ -31,8 +31,9 @@ class EngineSettings:
         refresh_every_ms: how often changed candidates are clustered anew.
         lease_ms: a refresher that is silent for so long is replaced.
         refresh: whether this process takes part in electing a refresher.
-        follow_users: embed a user with their newest clicks at each request.
+        follow_users: embed a user with their newest clicks at each request, and seeds before they are clustered.
         trail_length: so many of them.
+        most_followed: seeds whose vectors with their newest clicks are kept, for the crowds they are in; 0: none.
         live_kind: the behaviour that a click is, for histories of certain kinds; None: see `kinfolk.represent.live`.
         max_ahead_ms: a click later than the clock by more is refused.
         max_batch: the most clicks, impressions, seeds or retired ids of one call.
@@ -70,6 +71,7 @@ class EngineSettings:
     refresh: bool = True
     follow_users: bool = True
     trail_length: int = 50
+    most_followed: int = 100_000
     live_kind: str | None = None
     max_ahead_ms: int = 300_000
     max_batch: int = 100_000
@@ -90,10 +92,10 @@ class EngineSettings:
     def __post_init__(self) -> None:
         least = {
             "blend_n0": 0, "segment_prior": 0, "min_seeds": 1, "max_seeds": 1, "max_sample": 1, "max_sample_now": 1,
-            "max_immediate": 0, "refresh_every_ms": 1, "trail_length": 1, "max_ahead_ms": 0, "max_batch": 1,
-            "max_page": 1, "max_offset": 0, "max_rank_items": 1, "max_question_seeds": 1, "max_id_length": 1,
-            "part_size": 1, "block": 1, "estimate_sample": 1, "audience_claim_ms": 1, "poll_ms": 1, "threads": 1,
-            "popularity_ms": 1, "popularity_every_ms": 0, "lease_ms": 1,
+            "max_immediate": 0, "refresh_every_ms": 1, "trail_length": 1, "most_followed": 0, "max_ahead_ms": 0,
+            "max_batch": 1, "max_page": 1, "max_offset": 0, "max_rank_items": 1, "max_question_seeds": 1,
+            "max_id_length": 1, "part_size": 1, "block": 1, "estimate_sample": 1, "audience_claim_ms": 1,
+            "poll_ms": 1, "threads": 1, "popularity_ms": 1, "popularity_every_ms": 0, "lease_ms": 1,
         }  # fmt: skip
         for name, bound in least.items():
             value = getattr(self, name)

@@ -22,6 +22,7 @@ import numpy as np
 
 from kinfolk.online.clock import Clock
 from kinfolk.online.crowd import Crowd, emptied
+from kinfolk.online.following import follow_seeds
 from kinfolk.online.options import EngineSettings
 from kinfolk.online.ports import Backend, FenceError, Snapshot
 from kinfolk.online.profiles import Profiles
@@ -47,7 +48,7 @@ class Refresher:
     Args:
         backend: the stores.
         space: the users of the model that is served now; asked anew for every round.
-        settings: `refresh_every_ms`, `max_seeds`, `max_sample`, `threads`, `poll_ms`.
+        settings: `refresh_every_ms`, `max_seeds`, `max_sample`, `follow_users`, `trail_length`, `threads`, `poll_ms`.
         clock: ms.
         owner: of the lease, distinct among processes.
         lease_ms: after so long without a sign of life another process takes over; None is as the settings say.
@@ -225,6 +226,8 @@ class Refresher:
     def _publish(self, space: Space, crowds: Sequence[Crowd]) -> int:
         s, stores = self._settings, self._backend
         now = self._clock()
+        if s.follow_users:
+            follow_seeds(space, stores.seeds, crowds, s.trail_length)
         profiles = self._profiles_of(space).of(crowds)
         crowds = [replace(crowd, profile=profile) for crowd, profile in zip(crowds, profiles, strict=True)]
         made = space.snapshots(crowds, made_at=now, max_sample=s.max_sample, threads=s.threads)

@@ -79,7 +79,9 @@ class Served:
     ) -> None:
         self._backend, self._settings, self._roster = backend, settings, roster
         self.bundle, self.model = bundle, bundle.version
-        self.space = Space.open(bundle, secret, seed=settings.seed, live_kind=settings.live_kind)
+        self.space = Space.open(
+            bundle, secret, most_followed=settings.most_followed, seed=settings.seed, live_kind=settings.live_kind
+        )
         self.index = LiveIndex(bundle.weights, bundle.version)
         self._users_lock, self._index_lock, self._table_lock = threading.Lock(), threading.Lock(), threading.Lock()
         self._users_version = 0

@@ -1,6 +1,7 @@
 """One model version with its users: `Space`, user key -> E_u, for those of training and those who came later.
 
-Users of training are rows of the bundle's memory-mapped matrix, found by their sorted keys; nothing of them is copied.
+Users of training are rows of the bundle's memory-mapped matrix; nothing of them is copied, but for seeds who have
+clicked since (`seed_vectors`).
 Torch is loaded by the first user who is put or embedded with live clicks. Safe for concurrent use: readers never wait.
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +18,13 @@ from kinfolk.bundle import Bundle
 from kinfolk.data.jagged import Jagged
 from kinfolk.errors import KinfolkError
 from kinfolk.lookalike.weights import Weights
-from kinfolk.online.clicks import user_keys
 from kinfolk.online.crowd import Crowd, make_snapshots
 from kinfolk.online.items import Items
 from kinfolk.online.latecomers import Latecomers
 from kinfolk.online.living import Living
 from kinfolk.online.ports import Snapshot, UserRecord
+from kinfolk.online.row_of import RowOf, keys_of
+from kinfolk.online.seed_vectors import SeedVectors
 
 if TYPE_CHECKING:
     from kinfolk.represent.live import Encoded
@@ -41,6 +43,7 @@ class Space:
         bundle: the model.
         keys: uint64[N], user key of every row of the bundle.
         most: users put after training that are kept at most; the one put longest ago makes room.
+        most_followed: seeds who are in crowds with their newest clicks.
         seed: of every clustering.
         live_kind: the behaviour that a click is; None: as `kinfolk.represent.live` says.
 
@@ -49,14 +52,19 @@ class Space:
     """
 
     def __init__(
-        self, bundle: Bundle, keys: U64, *, most: int = 1_000_000, seed: int = 0, live_kind: str | None = None
+        self,
+        bundle: Bundle,
+        keys: U64,
+        *,
+        most: int = 1_000_000,
+        most_followed: int = 100_000,
+        seed: int = 0,
+        live_kind: str | None = None,
     ) -> None:
         self.bundle, self.seed = bundle, seed
-        self._living = Living(bundle, live_kind)
-        self.items = Items(bundle, self._living)
-        self.keys, self._most = keys, most
-        self._order = np.argsort(keys, kind="stable").astype(np.int32)
-        self._sorted = keys[self._order]
+        self.living = Living(bundle, live_kind)
+        self.items = Items(bundle, self.living)
+        self.keys, self._base_rows, self._most = keys, RowOf(keys), most
         self._left = np.zeros(len(keys), np.bool_)  # rows of users who were removed
         self._anew = np.zeros(len(keys), np.bool_)  # rows of users who were put, and are among the latecomers
         self._n_hidden = 0
@@ -64,19 +72,14 @@ class Space:
         self._told: dict[int, tuple[str, Encoded]] = {}
         self._gone: set[int] = set()
         self._lock = threading.RLock()
+        self.seeds = SeedVectors(self, most_followed)
         self.refused = 0
         """Records that could not be embedded: made for another schema."""
 
     @classmethod
-    def open(
-        cls, bundle: Bundle, secret: bytes, *, most: int = 1_000_000, seed: int = 0, live_kind: str | None = None
-    ) -> Space:
-        """With keys made of the deployment's secret: about a second a million users."""
-        ids = bundle.user_ids
-        keys = np.empty(len(ids), np.uint64)
-        for first in range(0, len(ids), _CHUNK):
-            keys[first : first + _CHUNK] = user_keys(secret, ids[first : first + _CHUNK].tolist())
-        return cls(bundle, keys, most=most, seed=seed, live_kind=live_kind)
+    def open(cls, bundle: Bundle, secret: bytes, **options: Any) -> Space:
+        """With keys made of the deployment's secret; options as of the class."""
+        return cls(bundle, keys_of(secret, bundle.user_ids), **options)
 
     @property
     def model(self) -> str:
@@ -107,14 +110,13 @@ class Space:
         out[known] = self._vectors(late, rows[known])
         return out, known
 
-    def usable(self, keys: U64) -> tuple[I64, Latecomers]:
-        """Rows of those among the users who have an embedding, and the table to read them from with `vectors`."""
+    def located(self, keys: U64) -> tuple[I64, Latecomers]:
+        """`rows`, and the table to read those >= 0 from with `vectors`."""
         late = self._late
-        rows = self._rows(late, keys)
-        return rows[rows >= 0], late
+        return self._rows(late, keys), late
 
     def vectors(self, rows: I64, late: Latecomers) -> F32:
-        """float32[n, h] of rows from `usable`."""
+        """float32[n, h] of rows from `located`."""
         return self._vectors(late, rows)
 
     def blocks(self, size: int) -> Iterator[tuple[NDArray[np.str_], U64, F32]]:
@@ -162,7 +164,7 @@ class Space:
         every = list(encoded.items())
         for first in range(0, len(every), _CHUNK):
             part = every[first : first + _CHUNK]
-            vectors = self.weights.transform(self._living.live().embed([e for _, (_, e) in part]))
+            vectors = self.weights.transform(self.living.live().embed([e for _, (_, e) in part]))
             with self._lock:  # not while vectors are computed: readers of blocks take it, too
                 self._take(part, vectors)
 
@@ -199,6 +201,7 @@ class Space:
         self._left[rows[there]] = gone[there]
         self._anew[rows[there]] = self._late.find(keys[there]) >= 0
         self._n_hidden = int(np.count_nonzero(self._left | self._anew))
+        self.seeds.drop(keys)  # whoever comes again comes with other inputs
 
     # A user as they are now
 
@@ -213,19 +216,19 @@ class Space:
         rows = self._rows(late, np.array([key], np.uint64))
         if rows[0] < 0:
             return None
-        encoded = self._encoded_of(key) if len(trail) else None
+        encoded = self.encoded_of(key) if len(trail) else None
         if encoded is None:
             return np.asarray(self._vectors(late, rows)[0])
-        return np.asarray(self.weights.transform(self._living.live().embed([encoded], [trail]))[0])
+        return np.asarray(self.weights.transform(self.living.live().embed([encoded], [trail]))[0])
 
     def field_weights(self, key: int, trail: Sequence[str] = ()) -> Mapping[str, float]:
         """Field -> weight of it in the user's embedding; empty for an unknown user, without inputs, and for an encoder
         that does not weigh fields."""
         known = self.rows(np.array([key], np.uint64))[0] >= 0
-        encoded = self._encoded_of(key) if known else None
+        encoded = self.encoded_of(key) if known else None
         if encoded is None or self.bundle.represented.encoder.config.merge == "concat":
             return {}
-        live = self._living.live()
+        live = self.living.live()
         _, weights = live.embed([encoded], [trail], return_weights=True)
         return dict(zip(live.field_names, weights[0].tolist(), strict=True))
 
@@ -270,12 +273,6 @@ class Space:
             rows = np.where(slots >= 0, len(self.keys) + slots, rows)
         return rows
 
-    def _base_rows(self, keys: U64) -> I64:
-        if not len(self._sorted):
-            return np.full(len(keys), -1, np.int64)
-        place = np.minimum(np.searchsorted(self._sorted, keys), len(self._sorted) - 1)
-        return np.where(self._sorted[place] == keys, self._order[place], -1).astype(np.int64)
-
     def _vectors(self, late: Latecomers, rows: I64) -> F32:
         n = len(self.keys)
         base = rows < n
@@ -287,11 +284,11 @@ class Space:
         return out
 
     def _encoded(self, record: UserRecord) -> Encoded:
-        return self._living.told(record, int(self._base_rows(np.array([record.key], np.uint64))[0]))
+        return self.living.told(record, int(self._base_rows(np.array([record.key], np.uint64))[0]))
 
-    def _encoded_of(self, key: int) -> Encoded | None:
+    def encoded_of(self, key: int) -> Encoded | None:
         """Of a user who is known; None for one of training where the bundle holds no inputs."""
         told = self._told.get(key)
         if told is not None:
             return told[1]
-        return self._living.trained(int(self._base_rows(np.array([key], np.uint64))[0]))
+        return self.living.trained(int(self._base_rows(np.array([key], np.uint64))[0]))

@@ -22,11 +22,11 @@ from kinfolk.data.vocabulary import UNKNOWN
 from kinfolk.errors import BundleError, DataError
 from kinfolk.represent.alone import Alone
 from kinfolk.represent.inputs import kept
+from kinfolk.represent.many import bags_of
 from kinfolk.represent.values import items_of, number_of, text_of, texts_of
 from kinfolk.schema import Categorical, Continuous, MultiCategorical
 
 if TYPE_CHECKING:
-    from kinfolk.represent.batch import UserBatch
     from kinfolk.represent.represented import Represented
 
 I32 = NDArray[np.int32]
@@ -70,7 +70,7 @@ class Live:
         kind: str | None = None,
     ) -> None:
         self._represented, self._features = represented, represented.features
-        self._inputs = None if inputs is None else _plain(inputs)
+        self._inputs = None if inputs is None else inputs.plain()
         represented.encoder.eval()
         self._alone = Alone.of(represented.encoder)
         schema = self._features.schema
@@ -202,36 +202,54 @@ class Live:
         Raises:
             OptionError: weights of an encoder with merge="concat".
         """
-        encoder = self._represented.encoder
         if len(users) == 1 and self._alone is not None and (self._alone.merge is not None or not return_weights):
             bags = self._bags(users[0], None if trails is None else trails[0])
             numbers, there = self._filled(users[0].numbers)
             x, w = self._alone(_flat(bags), _offsets(bags), numbers, bool(there.any()))
             return (x[None], w[None]) if return_weights else x[None]
-        import torch
+        bags = [bag for b, u in enumerate(users) for bag in self._bags(u, None if trails is None else trails[b])]
+        numbers = np.stack([u.numbers for u in users]) if users else np.zeros((0, len(self._scaled)), np.float32)
+        return self._run(_flat(bags), _offsets(bags), numbers, weights=return_weights)
 
-        with torch.inference_mode():
-            batch = self._batch(users, trails).to(next(encoder.parameters()).device)
-            if return_weights:
-                x, w = encoder(batch, return_weights=True)
-                return np.asarray(x.cpu().numpy(), np.float32), np.asarray(w.cpu().numpy(), np.float32)
-            return np.asarray(encoder(batch).cpu().numpy(), np.float32)
+    def embed_rows(self, rows: NDArray[np.int64], since: Jagged, without: I32 | None = None) -> F32:
+        """As `embed` of `known(row)` for many rows at once, without Python between one user and the next.
 
-    def _batch(self, users: Sequence[Encoded], trails: Sequence[Sequence[str]] | None) -> UserBatch:
+        Args:
+            rows: int64[U] of users of training.
+            since: U rows of item numbers as `items` gives, clicked since, oldest first.
+            without: int32[U], of each an item number that counts as never clicked; 0 for none.
+
+        Returns:
+            x float32[U, m].
+
+        Raises:
+            BundleError: there are no inputs.
+        """
+        inputs = self._inputs
+        if inputs is None:
+            raise BundleError("the bundle holds no inputs of its users", "train anew, so that it does")
+        without = np.zeros(len(rows), np.int32) if without is None else without
+        index, offsets = bags_of(self._features, inputs, rows, since, without, self._takes)
+        x = self._run(index, offsets, np.asarray(inputs.numbers[rows]), weights=False)
+        assert not isinstance(x, tuple)
+        return x
+
+    def _run(self, index: I32, offsets: NDArray[np.int64], numbers: F32, *, weights: bool) -> F32 | tuple[F32, F32]:
+        """The encoder on bags as in `UserBatch`; numbers: float32[U, c], NaN where missing."""
         import torch
 
         from kinfolk.represent.batch import UserBatch
 
-        bags = [bag for b, u in enumerate(users) for bag in self._bags(u, None if trails is None else trails[b])]
-        numbers = np.stack([u.numbers for u in users]) if users else np.zeros((0, len(self._scaled)), np.float32)
-        numbers, there = self._filled(numbers)
-        return UserBatch(
-            torch.from_numpy(_flat(bags)),
-            torch.from_numpy(_offsets(bags)),
-            torch.from_numpy(numbers),
-            torch.from_numpy(there.any(axis=1)),
-            len(self._features.sizes),
-        )
+        encoder = self._represented.encoder
+        filled, there = self._filled(numbers)
+        with torch.inference_mode():
+            arrays = [torch.from_numpy(a) for a in (index, offsets, filled, there.any(axis=1))]
+            batch = UserBatch(arrays[0], arrays[1], arrays[2], arrays[3], len(self._features.sizes))
+            batch = batch.to(next(encoder.parameters()).device)
+            if weights:
+                x, w = encoder(batch, return_weights=True)
+                return np.asarray(x.cpu().numpy(), np.float32), np.asarray(w.cpu().numpy(), np.float32)
+            return np.asarray(encoder(batch).cpu().numpy(), np.float32)
 
     def _bags(self, user: Encoded, trail: Sequence[str] | None) -> list[I32]:
         """Rows of the encoder's table, one array a lookup field."""
@@ -278,17 +296,3 @@ def _offsets(bags: list[I32]) -> NDArray[np.int64]:
     offsets = np.zeros(len(bags) + 1, np.int64)
     np.cumsum([len(bag) for bag in bags], out=offsets[1:])
     return offsets
-
-
-def _plain(inputs: Inputs) -> Inputs:
-    """The same arrays, still where they lie, as plain ones: each slice of a `numpy.memmap` costs ten times as much."""
-
-    def jagged(j: Jagged) -> Jagged:
-        return Jagged(np.asarray(j.values), np.asarray(j.offsets))
-
-    return Inputs(
-        jagged(inputs.static),
-        np.asarray(inputs.numbers),
-        np.asarray(inputs.context),
-        tuple(jagged(h) for h in inputs.histories),
-    )

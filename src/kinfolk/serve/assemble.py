@@ -109,6 +109,7 @@ def engine_settings(settings: Settings) -> EngineSettings:
         audience_claim_ms=round(_MS * settings.takeover_after),
         follow_users=settings.follow_users,
         trail_length=settings.trail_length,
+        most_followed=settings.most_followed,
         live_kind=settings.live_kind,
         max_batch=max(settings.max_clicks, settings.max_list, UPLOADED),
         max_page=settings.max_page,
