@@ -1,14 +1,16 @@
 """Table 1: the five models, and the sentence that compares their order with the paper's."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
 import pytest
 
+from kinfolk.data.jagged import Jagged
 from kinfolk.evaluate.table1 import run_table1
 from kinfolk.reproduce.kept import Kept
-from kinfolk.reproduce.table1 import PAPER, ordering, parted
+from kinfolk.reproduce.table1 import PAPER, POPULAR, WEIGHED, WithPopularity, ordering, parted, why
 
 
 def scores(**auc):
@@ -50,17 +52,46 @@ def test_a_difference_within_the_interval_is_said_to_be_one():
     assert ("ralm − lr" in said and "within the interval" in said) or "1 of 1 pairs lie as in the paper, 0 of" in said
 
 
+def test_popularity_is_told_apart_from_what_the_score_adds():
+    said = why(scores(**{"ralm": 0.6, "popularity": 0.7, "ralm + popularity": 0.75, "youtube_dnn": 0.8}))
+    assert said == [
+        "Why: the number of seeds alone, the same for every user, has AUC 0.700, RALM's score, which does not know it, "
+        "0.600; both, each standardised within a user and added, 0.750, that is +0.0500 [+0.0500, +0.0500] against "
+        "popularity, -0.0500 [-0.0500, -0.0500] against youtube_dnn."
+    ]
+    assert why(scores(ralm=0.6, lr=0.7)) == []
+
+
+def test_score_and_popularity_count_alike():
+    class Fixed:
+        def fit(self, view):
+            self.view = view
+
+        def score(self, users, candidates, view):
+            return np.array([[0.1, 0.3, 0.2], [5.0, 5.0, 5.0]], np.float32)
+
+    seeds = Jagged(np.zeros(111, np.int32), np.array([0, 1, 11, 111]))
+    method = WithPopularity(Fixed())
+    method.fit("a view")
+    assert method._ralm.view == "a view"
+    got = method.score(np.arange(2), SimpleNamespace(seeds=seeds), None)
+    popular = np.log1p([1, 10, 100])
+    popular = (popular - popular.mean()) / popular.std()
+    np.testing.assert_allclose(got[1], popular, rtol=1e-6)  # a score that says nothing changes nothing
+    np.testing.assert_allclose(got[0], popular + np.array([-1, 1, 0]) * np.sqrt(1.5), rtol=1e-5)
+
+
 def test_all_five_are_asked_the_same_and_nothing_is_run_twice(asked, tmp_path):
     path = tmp_path / "r.parquet"
     outcome, steps = asked("table1", kept=Kept(path))
-    assert [done for done, *_ in steps] == [1, 2, 3, 4, 5]
-    assert {total for _, total, _ in steps} == {5}
-    assert set(outcome.rows["variant"]) == set(PAPER)
+    assert [done for done, *_ in steps] == [1, 2, 3, 4, 5, 6, 7]
+    assert {total for _, total, _ in steps} == {7}
+    assert set(outcome.rows["variant"]) == {*PAPER, POPULAR, WEIGHED}
     users = [part["user"].to_list() for part in outcome.rows.partition_by("variant")]
     assert all(u == users[0] for u in users)
     (table,) = outcome.tables
-    assert len(table.rows) == 5
-    assert len(outcome.findings) == 3
+    assert len(table.rows) == 7
+    assert len(outcome.findings) == 4
     assert set(outcome.plots) == {""}
     assert outcome.settings["users asked"] == len(users[0])
     kept = Kept(path, resume=True)
