@@ -64,6 +64,8 @@ def test_popularity_is_told_apart_from_what_the_score_adds():
 
 def test_score_and_popularity_count_alike():
     class Fixed:
+        fresh = False
+
         def fit(self, view):
             self.view = view
 

@@ -149,11 +149,11 @@ def why(rows: pl.DataFrame) -> list[str]:
         return []
     mean = {name: over_both(found[name]).mean for name in (OURS, POPULAR, WEIGHED)}
     lead = {name: told(over_both(found[WEIGHED] - found[name])) for name in (POPULAR, "youtube_dnn") if name in found}
+    added = ", ".join(f"{d} against {name}" for name, d in lead.items())
     return [
         f"Why: the number of seeds alone, the same for every user, has AUC {mean[POPULAR]:.3f}, RALM's score, which "
-        f"does not know it, {mean[OURS]:.3f}; both, each standardised within a user and added, {mean[WEIGHED]:.3f}, that is "
-        + ", ".join(f"{d} against {name}" for name, d in lead.items())
-        + "."
+        f"does not know it, {mean[OURS]:.3f}; both, each standardised within a user and added, {mean[WEIGHED]:.3f}, "
+        f"that is {added}."
     ]
 
 
@@ -163,10 +163,8 @@ class WithPopularity:
     ralm: trained by `fit` where it is not yet.
     """
 
-    name = WEIGHED
-
     def __init__(self, ralm: Method) -> None:
-        self._ralm = ralm
+        self._ralm, self.name, self.fresh = ralm, WEIGHED, ralm.fresh
 
     def fit(self, view: View) -> None:
         """Train RALM."""
