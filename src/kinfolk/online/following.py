@@ -30,7 +30,7 @@ def follow_seeds(space: Space, store: SeedStore, crowds: Sequence[Crowd], trail_
         crowds: to be clustered.
         trail_length: clicks of a seed.
     """
-    if space.seeds.most < 1:
+    if space.seeds.most < 1 or space.bundle.inputs is None:
         return
     each = [_newest(space, crowd) for crowd in crowds]
     distinct, which = np.unique(np.concatenate([np.zeros(0, np.uint64), *each]), return_inverse=True)

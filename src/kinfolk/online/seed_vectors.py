@@ -83,7 +83,7 @@ class SeedVectors:
     def follow(self, users: U64, candidates: Sequence[str], names: Sequence[str], trails: Jagged) -> None:
         """Embed seeds with the items they clicked since training.
 
-        Who is unknown, has clicked nothing but the candidate, or is without inputs stays as they are.
+        Who is unknown or has clicked nothing but the candidate stays as they are. The bundle must hold inputs.
 
         Args:
             users: uint64[n], distinct for each candidate.
@@ -91,7 +91,7 @@ class SeedVectors:
             names, trails: item ids, and a row of int32 places in them for every seed: `SeedStore.trails`.
         """
         space = self._space
-        if not len(users) or space.bundle.inputs is None:
+        if not len(users):
             return
         distinct, which = np.unique(np.asarray(candidates, np.str_), return_inverse=True)
         items, own = space.items.numbers(names), space.items.numbers(distinct.tolist())[which]
