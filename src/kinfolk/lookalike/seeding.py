@@ -117,7 +117,7 @@ def start(vectors: F32, rows: I64, centroids: F32, state: U64) -> int:
             for t in range(trials):
                 sums[t] += _nearer(inner, t, squares, nearest, i * LANES, lengths[t], apart, close)
                 if close[0]:
-                    sums[t] += _exactly(vectors, rows, drawn[t], nearest, i * LANES, apart[t])
+                    sums[t] += _exactly(vectors, rows, drawn[t], inner[t], squares, nearest, i * LANES, apart[t])
         best = np.argmin(sums)
         centroids[made] = vectors[rows[drawn[best]]]
         nearest[:] = apart[best]
@@ -149,16 +149,23 @@ def _nearer(
 
 
 @numba.njit(nogil=True, cache=True)
-def _exactly(vectors: F32, rows: I64, place: int, nearest: F32, first: int, apart: F32) -> float:
-    """As `_nearer` by differences of the vectors; returns what this adds to the sum."""
+def _exactly(
+    vectors: F32, rows: I64, place: int, inner: F32, squares: F32, nearest: F32, first: int, apart: F32
+) -> float:
+    """Distances of a tile that are too small to come from products, by differences of the vectors.
+
+    inner float32[LANES]: products with the place. Returns what this adds to the sum; 0 stays past the last point.
+    """
     more = 0.0
-    for at in range(first, min(first + LANES, len(rows))):
-        gap = min(squared_distance(vectors[rows[at]], vectors[rows[place]]), nearest[at])
-        more += gap - apart[at]
-        apart[at] = gap
-    for at in range(len(rows), first + LANES):
-        more -= apart[at]
-        apart[at] = 0
+    for lane in range(LANES):
+        at = first + lane
+        both = squares[at] + squares[place]
+        if both - np.float32(2) * inner[lane] < _CLOSE * both:
+            gap = np.float32(0)
+            if at < len(rows):
+                gap = min(squared_distance(vectors[rows[at]], vectors[rows[place]]), nearest[at])
+            more += gap - apart[at]
+            apart[at] = gap
     return more
 
 
