@@ -49,6 +49,7 @@ class Preset:
 PRESETS: dict[str, Preset] = {
     "paper": Preset(
         represent=RepresentConfig(encoder=EncoderConfig()),
+        campaign=CampaignConfig(negatives=1),
         lookalike=LookalikeConfig(learned_temperature=False, learned_scale=False),
         training=TrainingConfig(loss="sigmoid", seeds_min=0),
     ),

@@ -41,12 +41,17 @@ def test_rows_against_brute_force(make_log, news_rows, scripted):
     wants = {u: np.array([(u, c) in later and (u, c) not in met for c in items]) for u in range(300) if warm[u]}
     assert table["user"].to_list() == sorted(u for u, w in wants.items() if w.any())
     scores = by_item(users, candidates, view)
+    started = {(u, i) for u, i, t in rows if t1 <= t < t2}
+    came = np.array([len({u for u, i in later if i == c and (u, c) not in started}) for c in items])
     for row in table.iter_rows(named=True):
         u = row["user"]
         live = np.array([(u, c) not in met for c in items])
         got = scores[users.tolist().index(u)]
         assert (row["wanted"], row["candidates"]) == (wants[u].sum(), live.sum())
         assert row["auc"] == pytest.approx(metrics.auc(got[live], wants[u][live]), nan_ok=True)
+        own, others = np.flatnonzero(live & wants[u]), np.flatnonzero(live & ~wants[u])
+        weighted = [np.average(got[c] > got[others], weights=came[others]) for c in own] if came[others].any() else []
+        assert row["pauc"] == pytest.approx(np.mean(weighted) if weighted else np.nan, nan_ok=True)
         order = [c for c in np.argsort(-got, kind="stable") if live[c]]
         expected = sum(wants[u][c] for c in order[:10]) / min(10, wants[u].sum())
         assert row["prec_10"] == pytest.approx(expected)

@@ -127,3 +127,14 @@ def test_newest_seeds_are_kept():
 def test_nothing_to_learn_is_said():
     with pytest.raises(DataError, match="train on a longer log"):
         build(log_of([(1, 1, 1.0), (2, 2, 15.0), (3, 3, 25.0)]))
+
+
+@pytest.mark.parametrize("negatives", [1, 2])
+def test_of_what_was_shown_and_not_clicked_so_many_for_each_click_are_kept(negatives):
+    rows = random_rows(5)
+    shown = [(u, i, t, 1) for u, i, t in rows] + [(u, (i + 1 + j) % 12, t, 0) for u, i, t in rows for j in range(6)]
+    got = build(log_of(rows, shown=shown), config=replace(CONFIG, negatives=negatives))
+    clicked = int((got.label == 1).sum())
+    assert int((got.label == 0).sum()) == negatives * clicked
+    fewer = build(log_of(rows, shown=shown), config=replace(CONFIG, negatives=negatives, max_samples=7))
+    assert np.bincount(fewer.label).tolist() == [7 * negatives, 7]

@@ -121,7 +121,8 @@ def run_table1(
         on_progress: called after every method fitted and every method asked.
         fit: False where the methods are fitted already.
 
-    Returns: one row a (method, user), sorted so: user int64 row, wanted (|S_u|), candidates, auc, prec_10, prec_50.
+    Returns: one row a (method, user), sorted so: user int64 row, wanted (|S_u|), candidates, auc, prec_10, prec_50, and
+        pauc: AUC with each negative weighted by its clickers in the third window, without most of popularity.
 
     Raises:
         ProtocolError: a window is empty, no candidate, no user, a method answers NaN.
@@ -153,6 +154,7 @@ def run_table1(
     candidates = _candidates(since.user[:middle], column[since.item[:middle]], since.time[:middle], items, protocol)
 
     user, col = since.user[middle:last].astype(np.int64), column[since.item[middle:last]]
+    popular = np.bincount(col[col >= 0], minlength=len(items)).astype(float)
     kept = (col >= 0) & (history_degree(view) > 0)[user]
     user, col = user[kept], col[kept]
     before = met_before(log, t1)
@@ -184,7 +186,8 @@ def run_table1(
             batch = np.arange(start, min(start + _BATCH, len(users)))
             scores = checked_scores(method, users[batch], candidates, now)
             wanted, met = _matrix(wants.take(batch), len(items)), _matrix(had.take(batch), len(items))
-            measured = rank_users(scores[:, mix], wanted[:, mix], met[:, mix])
+            weight = np.broadcast_to(popular[mix], scores.shape)
+            measured = rank_users(scores[:, mix], wanted[:, mix], met[:, mix], weight)
             shared = {
                 "method": [method.name] * len(scores),
                 "user": users[batch].astype(np.int64),

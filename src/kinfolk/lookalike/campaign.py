@@ -71,9 +71,10 @@ class CampaignConfig:
     Args:
         min_seeds: candidates with fewer seeds in the second window are left out.
         max_seeds: the newest this many seeds of a candidate are used.
-        max_samples: positives are drawn down to this many, impressions without a click to four times as many.
+        max_samples: positives are drawn down to this many.
         use_impressions: take labels from what was shown, where the log says so.
-        negatives: without impressions: sampled negatives for each positive, users active in the third window.
+        negatives: for each positive: sampled from the users active in the third window, or, of what was shown and not
+            clicked, at most so many.
     """
 
     min_seeds: int = 5
@@ -100,7 +101,7 @@ def build_campaign(view: View, windows: Windows, embedder: Embedder, config: Cam
     late = np.isin(candidate * n_users + user, before)
     dropped = (int((late & (label == 0)).sum()), int((late & (label == 1)).sum()))
     candidate, user, label = candidate[~late], user[~late], label[~late]
-    candidate, user, label = _thin(candidate, user, label, config.max_samples, rng)
+    candidate, user, label = _thin(candidate, user, label, config, rng)
     if not (label == 1).any():
         raise DataError(
             f"{view.log.name}: no item has {config.min_seeds} clickers between {windows.seeds_from:.0f} and "
@@ -194,11 +195,11 @@ def _thin(
     candidate: NDArray[np.int64],
     user: NDArray[np.int64],
     label: NDArray[np.int8],
-    most: int,
+    config: CampaignConfig,
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int8]]:
-    keep = [
-        np.sort(rng.permutation(np.flatnonzero(label == value))[:limit]) for value, limit in ((1, most), (0, 4 * most))
-    ]
+    clicked = min(int((label == 1).sum()), config.max_samples)
+    limits = ((1, clicked), (0, config.negatives * clicked))
+    keep = [np.sort(rng.permutation(np.flatnonzero(label == value))[:limit]) for value, limit in limits]
     rows = np.concatenate(keep)
     return candidate[rows], user[rows], label[rows]

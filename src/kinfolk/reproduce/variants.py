@@ -46,6 +46,10 @@ def _training(**values: object) -> Change:
     return lambda p: replace(p, training=replace(p.training, **values))  # type: ignore[arg-type]
 
 
+def _campaign(**values: object) -> Change:
+    return lambda p: replace(p, campaign=replace(p.campaign, **values))  # type: ignore[arg-type]
+
+
 def _represent(**values: object) -> Change:
     return lambda p: replace(p, represent=replace(p.represent, **values))  # type: ignore[arg-type]
 
@@ -93,6 +97,11 @@ _PAPER: dict[str, tuple[Change, str | None]] = {
     "learned scale": (_lookalike(learned_scale=True), None),
     "size-aware": (_lookalike(size_aware=True), None),
     "PReLU": (_lookalike(activation="prelu"), None),
+    "four negatives for each click": (_campaign(negatives=4), None),
+    "four negatives, learned scale": (
+        lambda p: _campaign(negatives=4)(_lookalike(learned_scale=True)(p)),
+        "four negatives for each click",
+    ),
     "constant centroids": (_training(centroids="constant"), None),
     "centroids T(mean of x)": (_training(centroids="input"), None),
     "no re-clustering": (_training(recluster=False), None),
