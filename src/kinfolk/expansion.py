@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from kinfolk.bundle import Bundle
 from kinfolk.errors import OptionError, TooFewSeedsError
+from kinfolk.lookalike.activity import DEFAULT, Activity, bonus, check_activity
 from kinfolk.lookalike.audience import Audience, Reach, check_choice
 from kinfolk.lookalike.audience import expand as expand_rows
 from kinfolk.lookalike.coclick import co_clicks
@@ -24,8 +25,8 @@ class Expansion:
 
     Args:
         ids: str[A] outside ids.
-        scores: float32[A], eq. 2: alpha cos(E_u, E_global) + beta cos(E_u, E_local), and what the seeds clicked, too
-            (decision 7).
+        scores: float32[A], eq. 2: alpha cos(E_u, E_global) + beta cos(E_u, E_local), what the seeds clicked, too
+            (decision 7), and activity (decision 12).
         probabilities: float32[A], sigmoid of the scaled score.
         audience: the same in rows, with counts and the reach curve.
         snapshot: the seeds' clusters that were scored against.
@@ -66,6 +67,7 @@ def expand(
     exclude: Iterable[str | int] = (),
     include_seeds: bool = False,
     min_seeds: int = 10,
+    activity: Activity = DEFAULT,
     seed: int = 0,
 ) -> Expansion:
     """Find the users most like the seeds among all users of a bundle.
@@ -78,6 +80,7 @@ def expand(
         exclude: outside ids never to return.
         include_seeds: return seeds too, where they score high enough.
         min_seeds: refuse fewer known seeds.
+        activity: what clicking a lot counts for: "interest" (nothing), "balanced" or "reach".
         seed: of the clustering's start.
 
     Raises:
@@ -85,6 +88,7 @@ def expand(
         OptionError: none or several of the four ways to choose, or a value out of range.
     """
     check_choice(size=size, percent=percent, min_score=min_score, reach=reach)
+    check_activity(activity)
     if min_seeds < 1:
         raise OptionError(f"min_seeds is {min_seeds}", "give at least 1: nobody is like no one")
     if isinstance(seeds, str):
@@ -110,17 +114,18 @@ def expand(
         exclude=banned,
         include_seeds=include_seeds,
         min_seeds=min_seeds,
-        bonus=_co_clicks(bundle, known),
+        bonus=_bonus(bundle, known, activity),
     )
     scores = found.scores
     return Expansion(bundle.user_ids[found.rows], scores, bundle.weights.probability(scores), found, snapshot)
 
 
-def _co_clicks(bundle: Bundle, seeds: NDArray[np.integer]) -> NDArray[np.float32] | None:
-    """float32[N] by the model's weight; None where it gives them none."""
-    weight = bundle.weights.co_click
-    if not weight:
+def _bonus(bundle: Bundle, seeds: NDArray[np.integer], activity: Activity) -> NDArray[np.float32] | None:
+    """float32[N], co-clicks and activity by the model's weights; None where it gives them none."""
+    weight, active = bundle.weights.co_click, bundle.weights.activity
+    if not weight and active is None:
         return None
     clicked, support = bundle.clicked
     whole = np.array([0, len(seeds)], np.int64)
-    return np.float32(weight) * co_clicks(clicked, clicked.take(seeds), whole, support, threads=None)[:, 0]
+    shared = co_clicks(clicked, clicked.take(seeds), whole, support, threads=None)[:, 0]
+    return np.float32(weight) * shared + bonus(clicked.lengths, active, activity)

@@ -165,8 +165,10 @@ def train_stages(
         weights = weights.with_background(learn_background(represented, weights, view))
     if chosen.co_click and episodes is not None:
         learned_weight = learn_weight(represented, weights, episodes, seed=seed)
-        weights = weights.with_co_click(learned_weight.weight)
-        metrics["co-click"] = [asdict(learned_weight)]
+        weights = weights.with_co_click(learned_weight.weight).with_activity(learned_weight.active)
+        told_of = asdict(learned_weight)
+        metrics["activity"] = [told_of.pop("active")]
+        metrics["co-click"] = [told_of]
     trend = learn_trend(view, seed=seed) if chosen.trend else None
     if trend is not None:
         weights = weights.with_trend(trend)

@@ -11,12 +11,15 @@ from kinfolk.baselines.method import Candidates
 from kinfolk.baselines.ralm import BundleMethod
 from kinfolk.bundle import Bundle
 from kinfolk.data.jagged import Jagged
+from kinfolk.data.log import Events, Log
 from kinfolk.errors import BundleError
 from kinfolk.lookalike import blend
+from kinfolk.lookalike.activity import bonus
 from kinfolk.lookalike.coclick import co_clicks
 from kinfolk.lookalike.config import EpisodeConfig
 from kinfolk.lookalike.episodes import Episodes
 from kinfolk.lookalike.score import score_users
+from kinfolk.schema import Schema
 
 
 def written_out(user, seeds, support):
@@ -83,11 +86,16 @@ def test_the_weight_is_learned_and_kept(taught, tmp_path):
     assert taught.weights.co_click > 0
     assert 0 < learned["auc_without"] < 1
     taught.save(tmp_path / "copy")
-    assert Bundle.load(tmp_path / "copy").weights.co_click == taught.weights.co_click
+    copy = Bundle.load(tmp_path / "copy").weights
+    assert copy.co_click == taught.weights.co_click
+    (active,) = taught.provenance.metrics["activity"]
+    assert (copy.activity.unit, copy.activity.mean) == pytest.approx((active["unit"], active["mean"]))
+    assert active["unit"] > 0
 
 
-def test_an_audience_is_chosen_by_both_channels(taught):
-    found = expand(taught, taught.user_ids[:30], size=len(taught.user_ids), include_seeds=True)
+@pytest.mark.parametrize("activity", ["interest", "balanced", "reach"])
+def test_an_audience_is_chosen_by_both_channels_and_activity(taught, activity):
+    found = expand(taught, taught.user_ids[:30], size=len(taught.user_ids), include_seeds=True, activity=activity)
     w, (clicked, support) = taught.weights, taught.clicked
     e = np.asarray(taught.lookalike)
     ralm = score_users(w.index(found.snapshot), e, w.queries(e))[:, 0]
@@ -95,8 +103,10 @@ def test_an_audience_is_chosen_by_both_channels(taught):
     shared = np.array([written_out(h, histories[:30], support) for h in histories])
     scores = np.empty(len(e))
     scores[found.audience.rows] = found.scores
-    np.testing.assert_allclose(scores, ralm + w.co_click * shared, atol=1e-5)
+    more = bonus(np.array([len(h) for h in histories]), w.activity, activity)
+    np.testing.assert_allclose(scores, ralm + w.co_click * shared + more, atol=1e-5)
     assert np.ptp(shared) > 0
+    assert (np.ptp(more) > 0) == (activity != "interest")
 
 
 def test_an_audience_and_the_comparison_ask_the_same(taught, small_log):
@@ -120,6 +130,7 @@ def test_where_nobody_shares_anything_co_clicks_count_nothing(taught, small_log,
     found = blend.learn_weight(taught.represented, taught.weights, episodes, seed=0)
     assert found.weight == 0
     assert found.auc == found.auc_without
+    assert found.active.unit > 0, "activity is in the unit of the score that is left"
 
 
 def test_a_bundle_of_before_has_no_co_clicks_and_a_damaged_weight_is_refused(small_bundle):
@@ -129,3 +140,25 @@ def test_a_bundle_of_before_has_no_co_clicks_and_a_damaged_weight_is_refused(sma
     assert before.co_click == 0
     with pytest.raises(BundleError, match="co_click"):
         small_bundle.weights.with_co_click(float("nan")).check()
+
+
+def test_newness_is_the_share_of_the_last_clicks_on_items_just_born():
+    def view(items):
+        events = Events(
+            np.arange(10, dtype=np.int32), np.array(items, np.int32), np.arange(10.0), np.zeros(10, np.int16)
+        )
+        names = np.arange(10).astype(str)
+        return Log("tiny", Schema(), names, names, ("click",), events).view(100.0)
+
+    assert blend.newness(view([0] * 8 + [1, 2]), 5.0) == 1.0  # the last fifth of the clicks, both on items just born
+    assert blend.newness(view([0] * 10), 5.0) == 0.0
+    assert blend.newness(view([0] * 10), 9.0) == 0.5  # at 8 item 0 is 8 old, at 9 it is 9
+
+
+def test_co_clicks_weigh_more_where_items_are_new(taught, small_log, monkeypatch):
+    episodes = Episodes(small_log.view(taught.provenance.trained_until), EpisodeConfig())
+    weight = []
+    for share in (0.0, 1.0):
+        monkeypatch.setattr(blend, "newness", lambda view, window, share=share: share)
+        weight.append(blend.learn_weight(taught.represented, taught.weights, episodes, seed=0).weight)
+    assert weight[1] / weight[0] == pytest.approx((blend.SHARE + blend.SHARE_OF_NEW) / blend.SHARE)

@@ -10,6 +10,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from kinfolk.errors import DataError, OptionError, TooFewSeedsError
+from kinfolk.lookalike.activity import DEFAULT, DOSES
 from kinfolk.lookalike.audience import expand
 from kinfolk.online.answers import ConflictError, NotFoundError
 from kinfolk.online.audiences import Asked, Crowd, Question, work
@@ -265,12 +266,15 @@ def test_deleted_is_gone(engine, users):
 KEYS = st.lists(st.integers(0, 2**64 - 1), max_size=20)
 
 
-@given(KEYS, KEYS, st.booleans(), st.sampled_from(CHOICES), st.text(max_size=9))
-def test_a_question_survives_its_storage(seeds, exclude, include, choice, name):
+@given(KEYS, KEYS, st.booleans(), st.sampled_from(CHOICES), st.sampled_from(sorted(DOSES)), st.text(max_size=9))
+def test_a_question_survives_its_storage(seeds, exclude, include, choice, activity, name):
     arrays = [np.array(sorted(k), np.uint64) for k in (seeds, exclude)]
     options = {"size": None, "percent": None, "min_score": None, "reach": None} | choice
-    asked = Asked(arrays[0], None, **options, include_seeds=include, exclude=arrays[1], on_missing="ignore", name=name)
+    options |= {"include_seeds": include, "activity": activity, "on_missing": "ignore", "name": name}
+    asked = Asked(arrays[0], None, exclude=arrays[1], **options)
     back = Asked.from_json(asked.to_json())
+    of_before = {k: v for k, v in asked.to_json().items() if k != "activity"}
+    assert Asked.from_json(of_before).activity == DEFAULT
     assert back.seeds.tolist() == sorted(seeds)
     assert back.exclude.tolist() == sorted(exclude)
     assert back.shown() == asked.shown()

@@ -8,6 +8,7 @@ import pytest
 from kinfolk.data.inputs import unknown_item
 from kinfolk.data.jagged import Jagged
 from kinfolk.lookalike import coclick
+from kinfolk.lookalike.activity import bonus
 from kinfolk.lookalike.coclick import Profile, Support, profiles_of, score_histories, score_profiles, sieves
 from kinfolk.lookalike.score import score_users
 from kinfolk.lookalike.trend import DECAYS
@@ -181,12 +182,13 @@ def test_the_trend_can_be_left_out(make, rich_bundle, ids):
     assert shown.final == shown.score
 
 
+@pytest.mark.parametrize("activity", ["interest", "balanced", "reach"])
 @pytest.mark.parametrize("of_candidate", [True, False])
-def test_an_audience_is_chosen_by_both_channels(engine, backend, rich_bundle, ids, of_candidate):
+def test_an_audience_is_chosen_by_both_channels_and_activity(engine, backend, rich_bundle, ids, of_candidate, activity):
     seeds = ids[20:60]
     engine.post_seeds("c", seeds)
     who = {"candidate": "c"} if of_candidate else {"seeds": seeds}
-    question = Question(**who, size=100)
+    question = Question(**who, size=100, activity=activity)
     audience = engine.create_audience(question)
     assert work(engine._d, "test worker")
     members = engine.members(audience.id, None, 100).members
@@ -197,6 +199,9 @@ def test_an_audience_is_chosen_by_both_channels(engine, backend, rich_bundle, id
     theirs, support = [history(rich_bundle, s) for s in range(20, 60)], support_of(rich_bundle)
     shared = [written_out(history(rich_bundle, u), theirs, support) for u in range(len(e))]
     both = scores + w.co_click * np.array(shared)
+    active = bonus(np.array([len(history(rich_bundle, u)) for u in range(len(e))]), w.activity, activity)
+    assert (np.ptp(active) > 0) == (activity != "interest")
+    both += active
     both[20:60] = -np.inf
     best = np.argsort(-both)[:100]
     assert len({m.id for m in members} & {ids[u] for u in best}) > 97  # rounding decides who is the last

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from kinfolk.baselines.ralm import in_feed
-from kinfolk.reproduce.gate_figures import flat, sizes, verdicts
+from kinfolk.reproduce.gate_figures import flat, own, sizes, verdicts
 from kinfolk.reproduce.gates import OURS, alternatives, over_n
 from kinfolk.reproduce.kept import Kept
 
@@ -64,6 +64,19 @@ def test_all_gates_are_passed_by_who_is_ahead_everywhere():
     assert "against als_lda" in found[0].said
 
 
+@pytest.mark.parametrize(("reach", "passed"), [(0.06, True), (0.04, False)])
+def test_with_activity_let_in_auc_is_to_be_above_the_best_and_our_rows_are_no_opponents(reach, passed):
+    rows = answers()
+    other = rows.filter(method="als_lda").with_columns(
+        method=pl.lit(f"{OURS}_reach"), auc=pl.col("auc") + reach - SHIFTS["als_lda"]
+    )
+    out = flat(pl.concat([rows, other]), pl.DataFrame(), OURS)
+    assert out["best_auc_peer_10"] == "als_lda"
+    found = {v.gate: v for v in verdicts(out)}
+    assert found["with activity let in, AUC above all"].passed == passed
+    assert alternatives(pl.concat([rows, other])) == ["als_lda", "item_knn_fresh"]
+
+
 def test_what_fails_says_where():
     found = {v.gate: v for v in verdicts(flat(answers(ours_at_30=0.0), days(ours=0.35), OURS))}
     below = found["at no n below any in eAUC"]
@@ -115,7 +128,7 @@ def test_opponents_serve_every_preset(asked, tmp_path):
     other, steps = asked("gates", kept=kept, name="paper")
     assert kept.made == 1
     assert not [what for *_, what in steps if "fit als" in what]
-    peers = pl.col("method") != OURS
+    peers = ~pl.col("method").is_in(own(OURS))
     assert first.figures["curves"].filter(peers).equals(other.figures["curves"].filter(peers))
     assert not first.figures["curves"].equals(other.figures["curves"])
 

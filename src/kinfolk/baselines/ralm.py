@@ -11,7 +11,8 @@ from kinfolk.bundle import Bundle
 from kinfolk.data.jagged import Jagged, slices
 from kinfolk.data.log import View
 from kinfolk.errors import ProtocolError
-from kinfolk.lookalike.blend import learn_background, view_co_clicks
+from kinfolk.lookalike.activity import DEFAULT, bonus, check_activity
+from kinfolk.lookalike.blend import kept_lengths, learn_background, view_co_clicks
 from kinfolk.lookalike.score import score_users
 from kinfolk.lookalike.shrinkage import share_of
 from kinfolk.lookalike.trend import SEEDS, features, in_order
@@ -37,6 +38,7 @@ class Ralm:
         max_seeds: the newest this many seeds of a candidate are clustered.
         shared: so that methods that differ in stage 2 alone train stage 1 once.
         on_progress: of training.
+        activity: what clicking a lot counts for (`lookalike.activity`).
     """
 
     def __init__(
@@ -50,7 +52,10 @@ class Ralm:
         max_seeds: int = 2000,
         shared: Shared | None = None,
         on_progress: OnProgress | None = None,
+        activity: str = DEFAULT,
     ) -> None:
+        check_activity(activity)
+        self.activity = activity
         self.preset = with_pooling(_named(preset), pooling)
         self.name, self.seed, self.max_seeds, self.on_progress = name, seed, max_seeds, on_progress
         self.shared = shared or Shared()
@@ -79,11 +84,17 @@ class Ralm:
             weights = weights.with_background(learn_background(self.represented, weights, view, most=ON_LINE))
         snapshot = weights.snapshots(crowd, rows, offsets, seed=self.seed)
         scores = score_users(weights.index(snapshot), e, weights.queries(e))
+        schema, seen = self.represented.features.schema, self.seen(view)
         if self.weights.co_click:
-            seeds, seen = _newest(candidates.seeds, self.max_seeds), (not self.fresh and self.learned_from) or view
-            shared = view_co_clicks(self.represented.features.schema, seen, users, seeds)
+            shared = view_co_clicks(schema, seen, users, _newest(candidates.seeds, self.max_seeds))
             scores = scores + np.float32(self.weights.co_click) * shared
+        if self.weights.activity is not None:
+            scores = scores + bonus(kept_lengths(schema, seen, users), self.weights.activity, self.activity)[:, None]
         return np.asarray(scores, np.float32)
+
+    def seen(self, view: View) -> View:
+        """Whose histories count: those as of now, or as of training."""
+        return (not self.fresh and self.learned_from) or view
 
     def vectors(
         self, users: NDArray[np.int32], candidates: Candidates, view: View
@@ -135,6 +146,41 @@ class BundleMethod(Ralm):
                 "train it with --hold-out-items, or use --fit",
             )
         self._ready(self.bundle.represented, self.bundle.weights, view)
+
+
+class WithActivity:
+    """RALM's score with another choice of activity (`lookalike.activity`).
+
+    Args:
+        ralm: fitted already, or fitted by `fit`.
+        name: of the row.
+        last: shared by rows of one model, so that a question put to all of them is scored once.
+        activity: what clicking a lot counts for here.
+    """
+
+    def __init__(self, ralm: Ralm, name: str, last: _Last, activity: str) -> None:
+        self._ralm, self.name, self.fresh, self._last, self._activity = ralm, name, ralm.fresh, last, activity
+
+    def fit(self, view: View) -> None:
+        """As `ralm`."""
+        self._ralm.fit(view)
+
+    def score(self, users: NDArray[np.int32], candidates: Candidates, view: View) -> NDArray[np.float32]:
+        """float32[len(users), len(candidates)]."""
+        own = self._ralm
+        score, active = self._last.score(users, candidates, view), own.weights.activity
+        if active is None or self._activity == own.activity:
+            return score
+        lengths = kept_lengths(own.represented.features.schema, own.seen(view), users)
+        return score + (bonus(lengths, active, self._activity) - bonus(lengths, active, own.activity))[:, None]
+
+
+def among_new_items(ralm: Ralm) -> list[WithActivity]:
+    """One model in a table of new items: as it is under its own name, and with activity let in (`_reach`)."""
+    last = _Last(ralm)
+    return [
+        WithActivity(ralm, name, last, a) for name, a in ((ralm.name, ralm.activity), (f"{ralm.name}_reach", "reach"))
+    ]
 
 
 class InFeed:

@@ -23,6 +23,10 @@ def expand(
         Path | None, typer.Option(help="Users never to return; a file like --seeds.", metavar="FILE")
     ] = None,
     include_seeds: Annotated[bool, typer.Option("--include-seeds", help="Seeds may be returned too.")] = False,
+    activity: Annotated[
+        str,
+        typer.Option(help="What it counts for that a user clicks a lot: interest (nothing), balanced, or reach."),
+    ] = "interest",
     min_seeds: Annotated[int, typer.Option(min=1, help="Refuse fewer known seeds than this.")] = 10,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the clustering's start.")] = 0,
 ) -> None:
@@ -41,11 +45,13 @@ def expand(
     from kinfolk.cli.ids import read_ids
     from kinfolk.cli.values import check_file
     from kinfolk.expansion import expand as run
+    from kinfolk.lookalike.activity import Activity, check_activity
     from kinfolk.lookalike.audience import Reach, check_choice
 
     console = Console(stderr=True)
     wanted = cast("Reach | None", reach)
     check_choice(size=size, percent=percent, min_score=min_score, reach=wanted)
+    check_activity(activity)
     check_file(out, "--out", seeds, exclude)
     seed_ids = read_ids(seeds, what="user")
     banned = read_ids(exclude, what="user") if exclude is not None else []
@@ -60,6 +66,7 @@ def expand(
             exclude=banned,
             include_seeds=include_seeds,
             min_seeds=min_seeds,
+            activity=cast("Activity", activity),
             seed=seed,
         )
     found.write(out)

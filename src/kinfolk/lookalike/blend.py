@@ -1,5 +1,5 @@
-"""What is learned once both stages are: how much co-clicks count beside RALM's score (`learn_weight`, on episodes of
-held-out items, decision 7), and from whom a crowd is told apart (`learn_background`, decision 9)."""
+"""What is learned once both stages are: what co-clicks and activity count for beside RALM's score (`learn_weight`, on
+episodes of held-out items, decisions 7 and 12), whom a crowd is told apart from (`learn_background`, decision 9)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from kinfolk.data.jagged import Jagged
 from kinfolk.data.log import View
+from kinfolk.lookalike.activity import Active
 from kinfolk.lookalike.background import USERS, Background
 from kinfolk.lookalike.coclick import co_clicks
 from kinfolk.lookalike.episodes import Episode, Episodes
@@ -21,24 +22,30 @@ from kinfolk.represent.inputs import kept
 from kinfolk.represent.represented import Represented
 from kinfolk.schema import Schema
 
-SHARE = 0.4
-"""Co-clicks spread the users of a question this share as wide as RALM's score does, on all data (decision 7)."""
+SHARE, SHARE_OF_NEW = 0.2, 0.65
+"""Co-clicks spread the users of a question so wide as RALM's score does, 1: the share where every item has been there
+for long, and what comes on top where every click goes to a new one, on all data (decision 12)."""
+RECENT = 0.2
+"""Newness is that of the last so many clicks of the log."""
 EPISODES = 160
 
 
 @dataclass(frozen=True)
 class Learned:
-    """weight: of the co-clicks. auc: mean over episodes with it. auc_without: by RALM's score alone."""
+    """weight: of the co-clicks. auc: mean over episodes with it. auc_without: by RALM's score alone. active: what one
+    dose of activity is."""
 
     weight: float
     auc: float
     auc_without: float
+    active: Active
 
 
 def learn_weight(represented: Represented, weights: Weights, episodes: Episodes, *, seed: int) -> Learned:
-    """The weight that gives co-clicks their share: `SHARE` times the median ratio of the two standard deviations.
+    """The weight that gives co-clicks their share: `share` times the median ratio of the two standard deviations; and
+    the unit of activity, the median ratio of the standard deviations of the score with co-clicks and of log activity.
 
-    It is not chosen by the AUC of these episodes. Stage 1 has met their clicks, so that RALM's score holds what
+    The first is not chosen by the AUC of these episodes. Stage 1 has met their clicks, so that RALM's score holds what
     co-clicks could add; and no item in their histories is younger than the model, as many will be when it serves.
 
     Args:
@@ -47,7 +54,7 @@ def learn_weight(represented: Represented, weights: Weights, episodes: Episodes,
         seed: of the draw.
 
     Returns:
-        weight 0 where nobody shares anything.
+        weight 0 where nobody shares anything, unit 0 where all are equally active.
     """
     held_out = split_items(episodes, seed)[1]
     rng = np.random.default_rng([seed, 10])
@@ -58,6 +65,7 @@ def learn_weight(represented: Represented, weights: Weights, episodes: Episodes,
     users = _embedded(represented, weights, episodes.view, others, asked)
     index = weights.index(weights.snapshots(crowd, np.arange(len(crowd)), offsets, seed=seed))
     found: list[tuple[NDArray[np.float32], NDArray[np.float32], int]] = []
+    active: list[NDArray[np.float64]] = []
     for i, e in enumerate(asked):
         own = users[bounds[i] : bounds[i + 1]]
         score = score_users(index.take(np.array([i])), own, weights.queries(own))[:, 0]
@@ -65,10 +73,28 @@ def learn_weight(represented: Represented, weights: Weights, episodes: Episodes,
         asking = Jagged(e.seeds, np.array([0, len(e.seeds)]))
         shared = view_co_clicks(represented.features.schema, seen, others[i], asking)[:, 0]
         found.append((score, shared, len(e.positives)))
+        active.append(np.log1p(kept_lengths(represented.features.schema, seen, others[i])))
     ratios = [float(score.std() / shared.std()) for score, shared, _ in found if shared.std() > 0]
-    weight = SHARE * float(np.median(ratios)) if len(ratios) > EPISODES // 4 else 0.0
-    auc = [float(np.mean([_auc(s + w * np.asarray(c), n) for s, c, n in found])) for w in (weight, 0.0)]
-    return Learned(weight, *auc)
+    share = SHARE + SHARE_OF_NEW * newness(episodes.view, episodes.window)
+    weight = share * float(np.median(ratios)) if len(ratios) > EPISODES // 4 else 0.0
+    auc, alone = (float(np.mean([_auc(s + w * np.asarray(c), n) for s, c, n in found])) for w in (weight, 0.0))
+    doses = [float((s + weight * c).std() / a.std()) for (s, c, _), a in zip(found, active, strict=True) if a.std() > 0]
+    unit = float(np.median(doses)) if doses else 0.0
+    return Learned(weight, auc, alone, Active(unit, float(np.concatenate(active).mean())))
+
+
+def newness(view: View, window: float) -> float:
+    """The share of the last clicks that went to items first clicked less than `window` seconds before: 0 to 1.
+
+    Where it is high a model soon meets histories of items that it has never seen, which co-clicks know.
+    """
+    item, time = view.pairs.item, view.pairs.time
+    if not len(item):
+        return 0.0
+    born = np.full(view.log.n_items, np.inf)
+    np.minimum.at(born, item, time)
+    last = slice(-max(round(RECENT * len(item)), 1), None)
+    return float(np.mean(time[last] - born[item[last]] < window))
 
 
 def learn_background(represented: Represented, weights: Weights, view: View, most: int = USERS) -> Background:
@@ -94,11 +120,20 @@ def view_co_clicks(schema: Schema, view: View, users: NDArray[np.int32], seeds: 
     Returns:
         float32[U, C].
     """
-    length = max((kept(h) for h in schema.history), default=0)
+    length = _kept(schema)
     if not length:
         return np.zeros((len(users), len(seeds)), np.float32)
     theirs = view.history(np.asarray(seeds.values), length)
     return co_clicks(view.history(users, length), theirs, seeds.offsets, view.support)
+
+
+def kept_lengths(schema: Schema, view: View, users: NDArray[np.int32]) -> NDArray[np.int64]:
+    """int64[U], items in the histories of users as of `view.now`, of those that a bundle keeps."""
+    return np.asarray(view.history(users, max(_kept(schema), 1)).lengths, np.int64)
+
+
+def _kept(schema: Schema) -> int:
+    return max((kept(h) for h in schema.history), default=0)
 
 
 def _embedded(

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinfolk.errors import BundleError, OptionError, TooFewSeedsError
+from kinfolk.lookalike.activity import Active
 from kinfolk.lookalike.background import Background, Folded
 from kinfolk.lookalike.clusters import kmeans
 from kinfolk.lookalike.clusters_many import kmeans_many
@@ -88,7 +89,11 @@ class Weights:
             "log_scale": (),
             "bias": (),
         }
-        learned = {"co_click": (), "trend": (len(DECAYS),)}  # older bundles, and other presets, have none
+        learned = {
+            "co_click": (),
+            "activity": (2,),
+            "trend": (len(DECAYS),),
+        }  # older bundles, and other presets, have none
         shapes |= {name: shape for name, shape in learned.items() if name in self.arrays}
         if any(name.startswith("background_") for name in self.arrays):
             shapes |= {"background_mean": (c.h,), "background_covariance": (c.h, c.h), "background_norm": ()}
@@ -124,6 +129,16 @@ class Weights:
     def with_co_click(self, weight: float) -> Weights:
         """The same model with that weight."""
         return Weights(self.config, {**self.arrays, "co_click": np.array(weight, np.float32)})
+
+    @property
+    def activity(self) -> Active | None:
+        """What a user's activity counts for in an audience; None where nothing is known of it."""
+        found = self.arrays.get("activity")
+        return None if found is None else Active(float(found[0]), float(found[1]))
+
+    def with_activity(self, active: Active) -> Weights:
+        """The same model with that."""
+        return Weights(self.config, {**self.arrays, "activity": np.array([active.unit, active.mean], np.float32)})
 
     @property
     def trend(self) -> NDArray[np.float32] | None:

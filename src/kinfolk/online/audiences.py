@@ -40,7 +40,7 @@ class Crowd:
     """
 
     def __init__(self, d: Deployment, served: Served, asked: Asked) -> None:
-        self._d, self._served, self._candidate = d, served, asked.candidate
+        self._d, self._served, self._candidate, self._activity = d, served, asked.candidate, asked.activity
         if asked.seeds is not None:
             given = asked.seeds
         else:
@@ -66,7 +66,7 @@ class Crowd:
             snapshot = served.space.snapshots([asked], made_at=made_at, max_sample=most)[0]
         if snapshot is None:
             return None
-        return Target(index_of(served, snapshot), Profile(snapshot.items, snapshot.item_weights))
+        return Target(index_of(served, snapshot), Profile(snapshot.items, snapshot.item_weights), self._activity)
 
 
 def index_of(served: Served, snapshot: Snapshot) -> Index:

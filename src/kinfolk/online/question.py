@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinfolk.errors import DataError, OptionError
+from kinfolk.lookalike.activity import DEFAULT, Activity, check_activity
 from kinfolk.lookalike.audience import Reach, check_choice
 from kinfolk.online.checks import check_count, check_id, check_ids
 from kinfolk.online.clicks import user_keys
@@ -28,6 +29,7 @@ class Question:
         size, percent, min_score, reach: exactly one, as in `kinfolk.expand`.
         include_seeds: return seeds too, where they score high enough.
         exclude: outside ids never to return.
+        activity: what clicking a lot counts for, as in `kinfolk.expand`.
         on_missing: "error" refuses seeds without an embedding, "ignore" counts them.
         name: the caller's own word for it.
     """
@@ -40,12 +42,14 @@ class Question:
     reach: Reach | None = None
     include_seeds: bool = False
     exclude: Sequence[str] = ()
+    activity: Activity = DEFAULT
     on_missing: Literal["ignore", "error"] = "ignore"
     name: str = ""
 
     def check(self, settings: EngineSettings) -> None:
         """Raises OptionError for contradictory or absent options, DataError for ids that are none."""
         check_choice(size=self.size, percent=self.percent, min_score=self.min_score, reach=self.reach)
+        check_activity(self.activity)
         if (self.seeds is None) == (self.candidate is None):
             both = "both seeds and a candidate" if self.seeds is not None else "neither seeds nor a candidate"
             raise OptionError(f"{both} given", "give exactly one of seeds, candidate")
@@ -77,6 +81,7 @@ class Asked:
     reach: Reach | None
     include_seeds: bool
     exclude: U64
+    activity: Activity
     on_missing: str
     name: str
 
@@ -86,8 +91,8 @@ class Asked:
         return cls(
             None if question.seeds is None else np.unique(user_keys(secret, question.seeds)),
             question.candidate, question.size, question.percent, question.min_score, question.reach,
-            question.include_seeds, np.unique(user_keys(secret, question.exclude)), question.on_missing,
-            question.name,
+            question.include_seeds, np.unique(user_keys(secret, question.exclude)), question.activity,
+            question.on_missing, question.name,
         )  # fmt: skip
 
     def to_json(self) -> dict[str, object]:
@@ -103,7 +108,17 @@ class Asked:
         return {**self._plain(), "seeds": None if self.seeds is None else len(self.seeds), "exclude": len(self.exclude)}
 
     def _plain(self) -> dict[str, object]:
-        names = ("candidate", "size", "percent", "min_score", "reach", "include_seeds", "on_missing", "name")
+        names = (
+            "candidate",
+            "size",
+            "percent",
+            "min_score",
+            "reach",
+            "include_seeds",
+            "activity",
+            "on_missing",
+            "name",
+        )
         return {name: getattr(self, name) for name in names}
 
     @classmethod
@@ -120,6 +135,7 @@ class Asked:
                 cast("Reach | None", data["reach"]),
                 bool(data["include_seeds"]),
                 _keys(data["exclude"]),
+                cast("Activity", data.get("activity", DEFAULT)),  # questions of before know none
                 str(data["on_missing"]),
                 str(data["name"]),
             )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from kinfolk.lookalike.activity import DEFAULT, bonus
 from kinfolk.lookalike.audience import REACH_PERCENT, score_all, select
 from kinfolk.lookalike.coclick import Profile, score_histories
 from kinfolk.lookalike.index import Index
@@ -28,19 +29,26 @@ F32 = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Target:
-    """A crowd to be like. index: of one snapshot of the space's model. profile: what its seeds clicked, too."""
+    """A crowd to be like. index: of one snapshot of the space's model. profile: what its seeds clicked, too. activity:
+    what clicking a lot counts for."""
 
     index: Index
     profile: Profile
+    activity: str = DEFAULT
 
     def scores(self, space: Space, keys: U64, vectors: F32, threads: int) -> F32:
         """float32[n], of users with their histories as of training, or as they were told."""
         block = max(1, -(-len(keys) // threads))
         scores = score_all(vectors, space.weights.arrays["local"], self.index, block=block, threads=threads)
-        if not space.co_clicks or not len(self.profile.items):
+        if not space.co_clicks:
             return scores
-        shared = score_histories(space.clicked(keys), self.profile, threads=threads)
-        return np.asarray(scores + np.float32(space.weights.co_click) * shared, np.float32)
+        clicked = space.clicked(keys)
+        scores = scores + bonus(clicked.lengths, space.weights.activity, self.activity)
+        if len(self.profile.items):
+            scores = scores + np.float32(space.weights.co_click) * score_histories(
+                clicked, self.profile, threads=threads
+            )
+        return np.asarray(scores, np.float32)
 
 
 @dataclass(frozen=True)

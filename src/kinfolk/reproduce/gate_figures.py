@@ -59,9 +59,9 @@ def _new_item(rows: pl.DataFrame, ours: str) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for n in sorted(common["n"].unique()):
         part, main = common.filter(pl.col("n") == n), rows.filter(pl.col("n") == n)
-        rival, rival_auc, rival_sauc = (strongest(main, m, exclude=[ours]) for m in ("eauc", "auc", "sauc"))
+        rival, rival_auc, rival_sauc = (strongest(main, m, exclude=own(ours)) for m in ("eauc", "auc", "sauc"))
         d = compare(part, ours, rival, "eauc")
-        worst = min(((compare(part, ours, p, "eauc"), p) for p in _peers(part, ours)), key=lambda found: found[0].high)
+        worst = min(((compare(part, ours, p, "eauc"), p) for p in peers(part, ours)), key=lambda found: found[0].high)
         out |= {
             f"ours_eauc_{n}": _mean(part, ours, "eauc"), f"best_peer_{n}": rival,
             f"best_peer_eauc_{n}": _mean(part, rival, "eauc"), **_paired("diff", n, d), f"mde_{n}": d.detectable,
@@ -72,9 +72,11 @@ def _new_item(rows: pl.DataFrame, ours: str) -> dict[str, Any]:
             **_paired("sauc_diff", n, compare(part, ours, rival_sauc, "sauc")),
             f"ours_recall1_{n}": _mean(part, ours, "recall_1"),
         }  # fmt: skip
+        if f"{ours}_reach" in part["method"]:
+            out |= _paired("reach_auc_diff", n, compare(part, f"{ours}_reach", rival_auc, "auc"))
         if KNN in part["method"]:
             out |= _paired("recall1_knn_diff", n, compare(part, ours, KNN, "recall_1"))
-    rival = strongest(rows, exclude=[ours])
+    rival = strongest(rows, exclude=own(ours))
     d = compare(common, ours, rival, "eauc")
     out |= {"pooled_peer": rival, "pooled_diff": d.mean, "pooled_diff_low": d.low, "pooled_diff_high": d.high}
     return out | {"pooled_mde": d.detectable}
@@ -84,7 +86,7 @@ def _feed(days: pl.DataFrame, ours: str) -> dict[str, Any]:
     """Means over the values of n that a live candidate must have."""
     means = days.group_by("method").agg(pl.col(m).fill_nan(None).mean() for m in ("prec_10", "prec_50", "pauc"))
     by_name = {r["method"]: r for r in means.sort("method").iter_rows(named=True)}
-    rival = max(_peers(days, ours), key=lambda m: float(by_name[m]["prec_10"]))
+    rival = max(peers(days, ours), key=lambda m: float(by_name[m]["prec_10"]))
     d = compare(days, ours, rival, "prec_10", unit=("h0", "user", "n"), cluster="h0")
     alone = by_name.get(f"{ours}_interest", by_name[ours])  # without the trend
     out: dict[str, Any] = {
@@ -122,6 +124,10 @@ def _verdicts(out: Figures, n: list[int]) -> Iterator[Verdict]:
     yield each("sAUC not below", even, "sauc_diff", {k: out[f"best_sauc_peer_{k}"] for k in n})
     close = {k: out[f"auc_diff_low_{k}"] > -NOT_INFERIOR for k in n}
     yield each("AUC not inferior", close, "auc_diff", {k: out[f"best_auc_peer_{k}"] for k in n})
+    allowed = {k: out[f"reach_auc_diff_{k}"] > 0 for k in n if f"reach_auc_diff_{k}" in out}
+    if allowed:
+        rivals = {k: out[f"best_auc_peer_{k}"] for k in n}
+        yield each("with activity let in, AUC above all", allowed, "reach_auc_diff", rivals)
     top = {k: out[f"recall1_knn_diff_{k}"] >= 0 for k in n if f"recall1_knn_diff_{k}" in out}
     yield each("recall@1% not below item-kNN", top, "recall1_knn_diff", dict.fromkeys(n, KNN))
     if "p2_prec10" in out:
@@ -142,11 +148,14 @@ def _verdicts(out: Figures, n: list[int]) -> Iterator[Verdict]:
         yield Verdict(f"goal: n = {n[0]} as good as the best at {n[1]}", ours >= best, said_goal)
 
 
-def _peers(rows: pl.DataFrame, ours: str) -> list[str]:
+def peers(rows: pl.DataFrame, ours: str) -> list[str]:
     """Names of the opponents in a table; no oracle."""
-    return [
-        m for m in sorted(rows["method"].unique()) if m not in (ours, f"{ours}_interest") and not m.startswith("ORACLE")
-    ]
+    return [m for m in sorted(rows["method"].unique()) if m not in own(ours) and not m.startswith("ORACLE")]
+
+
+def own(ours: str) -> list[str]:
+    """Our rows: as it is, by its score alone in a feed, with activity let in."""
+    return [ours, f"{ours}_interest", f"{ours}_reach"]
 
 
 def _mean(rows: pl.DataFrame, method: str, metric: str) -> float:

@@ -13,7 +13,7 @@ import polars as pl
 
 from kinfolk.baselines import registry
 from kinfolk.baselines.method import Method
-from kinfolk.baselines.ralm import Ralm, in_feed
+from kinfolk.baselines.ralm import Ralm, among_new_items, in_feed
 from kinfolk.baselines.shared import Shared
 from kinfolk.data.log import Log
 from kinfolk.evaluate.feed import run_feed
@@ -24,7 +24,7 @@ from kinfolk.evaluate.summary import TITLES, Cells, strongest, summarise
 from kinfolk.presets import preset
 from kinfolk.reproduce import figures, svg
 from kinfolk.reproduce.described import of_data, of_seeds
-from kinfolk.reproduce.gate_figures import Figures, flat, sizes, verdicts
+from kinfolk.reproduce.gate_figures import Figures, flat, own, peers, sizes, verdicts
 from kinfolk.reproduce.kept import Kept, fingerprint
 from kinfolk.reproduce.outcome import OnStep, Outcome
 from kinfolk.reproduce.quick import small
@@ -68,7 +68,7 @@ def run(
 
         def of_ours(seed: int = seed, told: _Told = told) -> pl.DataFrame:
             ours = Ralm(name=OURS, seed=seed, preset=chosen, on_progress=on_training)
-            rows = _asked(log, terms, [ours], in_feed(ours), told)
+            rows = _asked(log, terms, among_new_items(ours), in_feed(ours), told)
             return rows.filter(pl.col("method").str.starts_with(OURS))  # rows of reference are among the opponents'
 
         # Apart, so that the opponents of a seed serve every preset, and a run that was stopped goes on from either.
@@ -169,10 +169,9 @@ def over_n(items: pl.DataFrame) -> pl.DataFrame:
 
 def alternatives(items: pl.DataFrame, most: int = DRAWN_LINES) -> list[str]:
     """The opponents worth a line, chosen on the main candidates: by eAUC, the last one by AUC."""
-    names = items.filter(~pl.col("method").str.starts_with("ORACLE"))["method"].unique()
     found: list[str] = []
-    for metric in (["eauc"] * (most - 1) + ["auc"])[: len(names) - 1]:
-        found.append(strongest(items, metric, exclude=[OURS, *found]))
+    for metric in (["eauc"] * (most - 1) + ["auc"])[: len(peers(items, OURS))]:
+        found.append(strongest(items, metric, exclude=[*own(OURS), *found]))
     return found
 
 

@@ -70,6 +70,7 @@ def routes(context: Context) -> APIRouter:
         min_score: Annotated[float | None, Form(ge=-1000, le=1000, allow_inf_nan=False)] = None,
         reach: Annotated[Literal["narrow", "balanced", "broad"] | None, Form()] = None,
         include_seeds: Annotated[bool, Form()] = False,
+        activity: Annotated[Literal["interest", "balanced", "reach"], Form()] = "interest",
         on_missing: Annotated[Literal["ignore", "error"], Form()] = "ignore",
         name: Annotated[str, Form(max_length=256)] = "",
     ) -> AudienceView:
@@ -77,7 +78,7 @@ def routes(context: Context) -> APIRouter:
         seeds = upload.read_ids(file.file, file.filename or "", upload.MOST)
         question = Question(
             seeds=seeds, size=size, percent=percent, min_score=min_score, reach=reach,
-            include_seeds=include_seeds, on_missing=on_missing, name=name,
+            include_seeds=include_seeds, activity=activity, on_missing=on_missing, name=name,
         )  # fmt: skip
         return create(question, response)
 
