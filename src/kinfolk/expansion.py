@@ -80,7 +80,7 @@ def expand(
         exclude: outside ids never to return.
         include_seeds: return seeds too, where they score high enough.
         min_seeds: refuse fewer known seeds.
-        activity: what clicking a lot counts for: "interest" (nothing), "balanced" or "reach".
+        activity: what clicking a lot counts for: "interest" (nothing) or "reach".
         seed: of the clustering's start.
 
     Raises:

@@ -182,7 +182,7 @@ def test_the_trend_can_be_left_out(make, rich_bundle, ids):
     assert shown.final == shown.score
 
 
-@pytest.mark.parametrize("activity", ["interest", "balanced", "reach"])
+@pytest.mark.parametrize("activity", ["interest", "reach"])
 @pytest.mark.parametrize("of_candidate", [True, False])
 def test_an_audience_is_chosen_by_both_channels_and_activity(engine, backend, rich_bundle, ids, of_candidate, activity):
     seeds = ids[20:60]

@@ -25,7 +25,7 @@ def expand(
     include_seeds: Annotated[bool, typer.Option("--include-seeds", help="Seeds may be returned too.")] = False,
     activity: Annotated[
         str,
-        typer.Option(help="What it counts for that a user clicks a lot: interest (nothing), balanced, or reach."),
+        typer.Option(help="What it counts for that a user clicks a lot: interest (nothing) or reach."),
     ] = "interest",
     min_seeds: Annotated[int, typer.Option(min=1, help="Refuse fewer known seeds than this.")] = 10,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the clustering's start.")] = 0,

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from kinfolk.errors import OptionError
 
-Activity = Literal["interest", "balanced", "reach"]
-DOSES: dict[str, float] = {"interest": 0.0, "balanced": 0.1, "reach": 0.4}
+Activity = Literal["interest", "reach"]
+DOSES: dict[str, float] = {"interest": 0.0, "reach": 0.2}
 """Choice -> spread of the bonus beside that of the score, on all data (decision 12)."""
 DEFAULT: Activity = "interest"
 

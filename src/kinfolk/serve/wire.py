@@ -80,8 +80,8 @@ class QuestionIn(Asked):
     reach: Literal["narrow", "balanced", "broad"] | None = None
     include_seeds: bool = False
     exclude: list[Id] = Field(default_factory=list)
-    activity: Literal["interest", "balanced", "reach"] = Field(
-        "interest", description="What it counts for that a user clicks a lot: nothing, a little, or more."
+    activity: Literal["interest", "reach"] = Field(
+        "interest", description="What it counts for that a user clicks a lot: nothing, or something."
     )
     on_missing: Literal["ignore", "error"] = "ignore"
     name: Annotated[str, Field(max_length=LONGEST_ID)] = ""

@@ -70,7 +70,7 @@ def routes(context: Context) -> APIRouter:
         min_score: Annotated[float | None, Form(ge=-1000, le=1000, allow_inf_nan=False)] = None,
         reach: Annotated[Literal["narrow", "balanced", "broad"] | None, Form()] = None,
         include_seeds: Annotated[bool, Form()] = False,
-        activity: Annotated[Literal["interest", "balanced", "reach"], Form()] = "interest",
+        activity: Annotated[Literal["interest", "reach"], Form()] = "interest",
         on_missing: Annotated[Literal["ignore", "error"], Form()] = "ignore",
         name: Annotated[str, Form(max_length=256)] = "",
     ) -> AudienceView:
