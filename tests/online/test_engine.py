@@ -349,17 +349,17 @@ def test_more_time_given_in_the_last_moment_counts(make, backend, users, clock, 
 def test_a_new_process_reads_a_store_to_its_end(small_bundle, users, clock, settings, tmp_path, monkeypatch):
     """Whatever part of it is told at once, with what was retired on the way."""
     monkeypatch.setattr("kinfolk.online.stores.sqlite.snapshots._PART", 2)
-    url, names = f"sqlite:///{tmp_path}/k.db", [f"c{i}" for i in range(7)]
+    url, names = f"sqlite:///{tmp_path}/k.db", [f"c{i}" for i in range(40)]
     with closing(open_backend(url, StoreOptions())) as backend:
         before = Engine(backend, small_bundle, settings, clock)
         for i, name in enumerate(names):
             before.post_seeds(name, users[i : i + 5])
-        before.retire(["c2", "c6"])
+        before.retire(["c2", "c39"])
         before.stop()
     with closing(open_backend(url, StoreOptions())) as backend:
         after = Engine(backend, small_bundle, settings, clock)
-        assert after.stats()["scorable"] == 5
-        assert {item.candidate for item in after.feed(users[0], 10, 0).items} == set(names) - {"c2", "c6"}
+        assert after.stats()["scorable"] == 38
+        assert {item.candidate for item in after.feed(users[0], 50, 0).items} == set(names) - {"c2", "c39"}
         after.stop()
 
 
