@@ -1,5 +1,6 @@
 """A bundle is whole or not there, loads back to the same numbers, and says what is wrong with it."""
 
+import hashlib
 import json
 import shutil
 
@@ -8,6 +9,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from kinfolk.bundle import Bundle
+from kinfolk.bundle.files import sha256
 from kinfolk.errors import BundleError, SchemaError
 from kinfolk.represent.embed import embed
 from kinfolk.schema import Categorical, History, Schema
@@ -70,6 +72,14 @@ def test_a_harmed_file_is_named_with_the_remedy(copy, name, harm, said):
         Bundle.load(copy)
     assert name in str(caught.value)
     assert "restore the bundle" in caught.value.remedy
+
+
+@pytest.mark.parametrize("size", [0, 1, 8 << 20, (16 << 20) + 3])
+def test_a_file_is_hashed_to_its_end(tmp_path, size):
+    """Of several pieces, and of none."""
+    data = np.random.default_rng(size).bytes(size)
+    (tmp_path / "file").write_bytes(data)
+    assert sha256(tmp_path / "file") == hashlib.sha256(data).hexdigest()
 
 
 @pytest.mark.parametrize("name", ["weights.safetensors", "features.safetensors", "users.safetensors", "universal.npy"])

@@ -3,6 +3,7 @@
 import math
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -15,7 +16,9 @@ from kinfolk.lookalike.score import score_users
 from kinfolk.lookalike.weights import Snapshot as Crowds
 from kinfolk.online.answers import ConflictError, NotFoundError
 from kinfolk.online.clicks import user_key
-from kinfolk.online.ports import Candidate
+from kinfolk.online.engine import Engine
+from kinfolk.online.ports import Candidate, StoreOptions
+from kinfolk.online.stores.open import open_backend
 from kinfolk.testing.served import wait_until
 
 MINUTE = 60_000
@@ -341,6 +344,23 @@ def test_more_time_given_in_the_last_moment_counts(make, backend, users, clock, 
     assert backend.candidates.get(["a"]) == [more]
     assert (backend.seeds.count("a"), backend.seeds.count("b")) == (5, 0)
     assert engine.stats()["expired"] == 1
+
+
+def test_a_new_process_reads_a_store_to_its_end(small_bundle, users, clock, settings, tmp_path, monkeypatch):
+    """Whatever part of it is told at once, with what was retired on the way."""
+    monkeypatch.setattr("kinfolk.online.stores.sqlite.snapshots._PART", 2)
+    url, names = f"sqlite:///{tmp_path}/k.db", [f"c{i}" for i in range(40)]
+    with closing(open_backend(url, StoreOptions())) as backend:
+        before = Engine(backend, small_bundle, settings, clock)
+        for i, name in enumerate(names):
+            before.post_seeds(name, users[i : i + 5])
+        before.retire(["c2", "c39"])
+        before.stop()
+    with closing(open_backend(url, StoreOptions())) as backend:
+        after = Engine(backend, small_bundle, settings, clock)
+        assert after.stats()["scorable"] == 38
+        assert {item.candidate for item in after.feed(users[0], 50, 0).items} == set(names) - {"c2", "c39"}
+        after.stop()
 
 
 def test_of_two_processes_that_expire_a_candidate_one_counts_it(make, users, clock, monkeypatch):

@@ -74,3 +74,27 @@ print(seen_old() is not None, seen_alone() is None, seen_new() is None, len(gc.g
 """
     told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert told.stdout.split() == ["True"] * 4
+
+
+def test_a_start_is_not_searched_and_what_follows_is():
+    script = """
+import gc
+from kinfolk.serve.memory import set_apart, unsearched
+said = []
+with unsearched():
+    said.append(not gc.isenabled())
+    set_apart()
+    said.append(gc.isenabled())
+try:
+    with unsearched():
+        raise OSError
+except OSError:
+    said.append(gc.isenabled())
+gc.disable()
+with unsearched():
+    pass
+said.append(not gc.isenabled())
+print(*said)
+"""
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert told.stdout.split() == ["True"] * 4

@@ -259,7 +259,7 @@ class Bundle:
         stage_two = {k.removeprefix("lookalike."): v for k, v in arrays.items() if k.startswith("lookalike.")}
         weights = Weights(config, stage_two)
         weights.check()
-        users = unpacked(read_arrays(path / _USERS))["ids"].astype(np.str_)
+        users = unpacked(read_arrays(path / _USERS))["ids"].astype(np.str_, copy=False)
         universal, lookalike = read_matrix(path / _UNIVERSAL), read_matrix(path / _LOOKALIKE)
         if not len(users) == len(universal) == len(lookalike) == meta["users"]:
             raise BundleError(

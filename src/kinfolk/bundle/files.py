@@ -19,9 +19,11 @@ from safetensors.numpy import load_file
 
 from kinfolk.data.npy import read_npy
 from kinfolk.data.strings import pack, unpack
+from kinfolk.data.threads import usable
 from kinfolk.errors import BundleError
 
 META = "bundle.json"
+_PIECE = 8 << 20  # bytes that are hashed without a word to the interpreter
 RESTORE = "restore the bundle from a good copy, or train anew"
 
 
@@ -97,9 +99,12 @@ def unpacked(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
 
 
 def sha256(file: Path) -> str:
-    """Hex digest of a file."""
-    with file.open("rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()
+    """Hex digest of a file, which is read in large pieces: a thread waits for the interpreter after each."""
+    digest, piece = hashlib.sha256(), memoryview(bytearray(_PIECE))
+    with file.open("rb", buffering=0) as f:
+        while n := f.readinto(piece):
+            digest.update(piece[:n])
+    return digest.hexdigest()
 
 
 @contextmanager
@@ -108,13 +113,14 @@ def hashes_checked(folder: Path, want: Mapping[str, Mapping[str, Any]]) -> Itera
 
     Args:
         folder: where the files lie.
-        want: of every file its "sha256".
+        want: of every file its "sha256" and its size in "bytes".
 
     Raises:
         BundleError: a file has another hash; in place of whatever the block raises, which may come of that.
     """
-    with ThreadPoolExecutor() as pool:  # hashing leaves the interpreter to others
-        digests = {name: pool.submit(sha256, folder / name) for name in want}
+    largest_first = sorted(want, key=lambda name: -int(want[name]["bytes"]))
+    with ThreadPoolExecutor(usable(None)) as pool:  # hashing leaves the interpreter to others
+        digests = {name: pool.submit(sha256, folder / name) for name in largest_first}
         try:
             yield
         finally:

@@ -45,6 +45,9 @@ def serve(
     if print_config:
         typer.echo(settings.to_toml(), nl=False)
         return
-    from kinfolk.serve.run import serve as run
+    from kinfolk.serve.memory import unsearched
+
+    with unsearched():
+        from kinfolk.serve.run import serve as run
 
     run(settings)

@@ -85,7 +85,10 @@ class SnapshotStore(Protocol):
         """Number of the newest change, cheap enough for every request; it never falls."""
 
     def since(self, cursor: int, model: str) -> Changes:
-        """What changed for a model version after a cursor; 0 gives everything."""
+        """What changed for a model version after a cursor, oldest first; 0 gives everything.
+
+        A store may tell a part, whose `cursor` is then below its own: ask again with that.
+        """
 
     def retire(self, candidate: str) -> int:
         """Remove a candidate's snapshots of all versions for good until `revive`; returns the cursor after it."""

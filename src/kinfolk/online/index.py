@@ -27,7 +27,7 @@ from kinfolk.online.rows import Rows
 ROOM = 1 << 16
 """Rows reserved at the start; 0.8 GB of addresses, not of memory, where k is 20 and h is 128."""
 
-_AT_ONCE = 256  # crowds whose rows are made in the processor's cache
+_AT_ONCE = 64  # crowds whose rows are made in the processor's cache, in blocks that come from the heap
 _NONE = np.zeros((0, 0), np.float32)
 _FLAT, _NO_ITEMS = _NONE.ravel(), np.zeros(0, np.int32)
 _NOBODY = Snapshot("", "", 0, 0, 0, 0, _NONE, _FLAT, _FLAT)
@@ -205,9 +205,10 @@ class LiveIndex:
         a["made_at"][rows] = [s.made_at for s in snapshots]
         for name in ("recent", "items", "item_weights"):
             width = a[name].shape[1]
-            for row, s in zip(rows.tolist() if width else (), snapshots, strict=bool(width)):
-                values = getattr(s, name)[:width]
-                a[name][row, : len(values)], a[name][row, len(values) :] = values, 0
+            values = [getattr(s, name)[:width] for s in snapshots]
+            padded = np.zeros((len(rows), width), a[name].dtype)
+            padded[np.arange(width) < np.array([[len(v)] for v in values])] = np.concatenate(values)
+            a[name][rows] = padded
         if a["sieve"].shape[1]:
             a["sieve"][rows] = sieves(a["items"][rows])
 

@@ -68,7 +68,8 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Changes:
-    """What happened after a cursor: new snapshots (the latest of each candidate), retired ids, and the new cursor."""
+    """What happened after a cursor: new snapshots (the latest of each candidate), retired ids, and the cursor up to
+    which this tells it."""
 
     snapshots: list[Snapshot]
     retired: list[str]

@@ -104,8 +104,10 @@ class Served:
                 self._catch_up_users()
         if self._backend.snapshots.cursor() > self.index.cursor:
             with self._index_lock:
-                if self._backend.snapshots.cursor() > self.index.cursor:
-                    self.index.apply(self._backend.snapshots.since(self.index.cursor, self.model))
+                seen = -1
+                while seen < self.index.cursor < self._backend.snapshots.cursor():  # a store may tell a part
+                    seen = self.index.cursor
+                    self.index.apply(self._backend.snapshots.since(seen, self.model))
 
     def _catch_up_users(self) -> None:
         users = self._backend.users

@@ -20,10 +20,11 @@ from kinfolk.errors import KinfolkError
 from kinfolk.lookalike.weights import Weights
 from kinfolk.online.crowd import Crowd, make_snapshots
 from kinfolk.online.items import Items
+from kinfolk.online.keyed import keyed
 from kinfolk.online.latecomers import Latecomers
 from kinfolk.online.living import Living
 from kinfolk.online.ports import Snapshot, UserRecord
-from kinfolk.online.row_of import RowOf, keys_of
+from kinfolk.online.row_of import RowOf
 from kinfolk.online.seed_vectors import SeedVectors
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class Space:
     @classmethod
     def open(cls, bundle: Bundle, secret: bytes, **options: Any) -> Space:
         """With keys made of the deployment's secret; options as of the class."""
-        return cls(bundle, keys_of(secret, bundle.user_ids), **options)
+        return cls(bundle, keyed(secret, bundle.user_ids), **options)
 
     @property
     def model(self) -> str:

@@ -1,4 +1,5 @@
-"""How a process that serves keeps its memory: `settle`, first thing in it, and `set_apart`, before it answers.
+"""How a process that serves keeps its memory: `settle` and `unsearched`, first things in it, and `set_apart`, before it
+answers.
 
 Memory that is free goes back to the system, and threads share it.
 By default glibc gives threads up to eight heaps a core. What one of them frees another cannot use, and with dozens of
@@ -11,6 +12,8 @@ from __future__ import annotations
 import ctypes
 import gc
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 HEAPS = 2
 MAPPED = 1 << 20
@@ -36,10 +39,26 @@ def settle() -> bool:
         return False
 
 
+@contextmanager
+def unsearched() -> Iterator[None]:
+    """Do not search for garbage until `set_apart`, or until the block has ended.
+
+    What a start makes, it keeps: half a million objects of modules, which would be looked through again and again.
+    """
+    searched = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if searched:
+            gc.enable()
+
+
 def set_apart() -> None:
-    """Leave what is there now, modules and the model, out of Python's search for garbage from now on.
+    """Search for garbage once, and from now on leave what is there, modules and the model, out of every search.
 
     The search of a whole heap stops every thread; with torch and numba in it that takes some 0.3 s.
     """
     gc.collect()
     gc.freeze()
+    gc.enable()

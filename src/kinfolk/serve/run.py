@@ -92,7 +92,7 @@ def serve_here(settings: Settings, sock: socket.socket, parent: int | None = Non
     sys.setswitchinterval(_TURN)
     logs.configure(settings.log_level, settings.log_format)
     log = logs.logger()
-    with ended_early(), ExitStack() as stack:
+    with ended_early(), memory.unsearched(), ExitStack() as stack:
         bundle = load_bundle(settings)  # before the store, which is made where it is not there
         backend = stack.enter_context(closing(open_store(settings)))
         warn(backend)

@@ -139,7 +139,11 @@ class Promises:
 
 def check_snapshots(backend: Backend, model: str, k: int, h: int) -> int:
     """Raises AssertionError if a stored snapshot is torn; returns how many there are."""
-    found = backend.snapshots.since(0, model).snapshots
+    changes = backend.snapshots.since(0, model)
+    found = list(changes.snapshots)
+    while changes.cursor < backend.snapshots.cursor():
+        changes = backend.snapshots.since(changes.cursor, model)
+        found += changes.snapshots
     for s in found:
         assert s.model == model, s.candidate
         assert (s.centroids.shape, s.sizes.shape, s.global_embedding.shape) == ((k, h), (k,), (h,)), s.candidate

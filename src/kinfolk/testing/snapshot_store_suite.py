@@ -83,6 +83,26 @@ class SnapshotStoreSuite:
         assert store.since(changes.cursor, "m1").snapshots == []
         assert store.since(seen, "m2").snapshots == []
 
+    def test_however_many_there_are_each_is_told_once(self, harness: Harness) -> None:
+        """In as many parts as the store likes, with what was retired among them."""
+        store = harness.open(StoreOptions()).snapshots
+        names = [f"c{i}" for i in range(2_300)]
+        for first in range(0, len(names), 100):
+            store.publish([snapshot(c, 1, k=1, h=2) for c in names[first : first + 100]], None)
+        gone = [names[0], names[1_150], names[-1]]
+        for candidate in gone:
+            store.retire(candidate)
+        told, retired, cursor = [], [], 0
+        while cursor < store.cursor():
+            changes = store.since(cursor, "m1")
+            assert cursor < changes.cursor <= store.cursor()
+            told += [s.candidate for s in changes.snapshots]
+            retired += changes.retired
+            cursor = changes.cursor
+        assert sorted(told) == sorted(set(names) - set(gone))
+        assert sorted(retired) == sorted(gone)
+        assert store.since(cursor, "m1").snapshots == []
+
     def test_nothing_older_takes_the_place_of_something_newer(self, harness: Harness) -> None:
         """Without a fence an equal generation stays out, too; with one it is a rebuild and goes in."""
         store = harness.open(StoreOptions()).snapshots

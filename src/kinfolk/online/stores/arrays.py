@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import struct
 import zlib
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -48,15 +49,24 @@ def decode(data: bytes) -> list[NDArray[Any]]:
         )
     if zlib.crc32(memoryview(data)[_HEADER.size :]) != checksum:
         raise StoreError("a blob of arrays is damaged", remedy)
-    at, shapes = _HEADER.size, []
+    at = _HEADER.size
     for _ in range(count):
-        code, dimensions = struct.unpack_from("<BB", data, at)
-        shapes.append((_DTYPES[code], struct.unpack_from(f"<{dimensions}I", data, at + 2)))
+        at += 2 + 4 * data[at + 1]
+    return [
+        np.ndarray(shape, stored, data, at + offset).astype(native, copy=True)  # aligned, and free of the blob
+        for shape, stored, native, offset in _layout(data[_HEADER.size : at])
+    ]
+
+
+@lru_cache(maxsize=256)
+def _layout(header: bytes) -> list[tuple[tuple[int, ...], np.dtype[Any], np.dtype[Any], int]]:
+    """Of each array its shape, its dtype as stored and as used, and bytes from the first one; the blobs of thousands of
+    crowds say the same."""
+    found, at, offset = [], 0, 0
+    while at < len(header):
+        code, dimensions = struct.unpack_from("<BB", header, at)
+        dtype, shape = _DTYPES[code], struct.unpack_from(f"<{dimensions}I", header, at + 2)
+        found.append((shape, dtype, dtype.newbyteorder("="), offset))
         at += 2 + 4 * dimensions
-    out = []
-    for dtype, shape in shapes:
-        n = math.prod(shape)
-        array = np.frombuffer(data, dtype, n, at).reshape(shape)
-        out.append(array.astype(dtype.newbyteorder("="), copy=True))  # aligned, and free of the blob
-        at += n * dtype.itemsize
-    return out
+        offset += math.prod(shape) * dtype.itemsize
+    return found

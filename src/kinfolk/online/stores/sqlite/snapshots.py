@@ -10,6 +10,7 @@ from kinfolk.online.stores import arrays
 from kinfolk.online.stores.sqlite.database import Database
 from kinfolk.online.stores.sqlite.writer import Transaction
 
+_PART = 1000  # crowds that are told at once
 _COLUMNS = "candidate, model, made_at, seeds_seen, seeds_used, generation, arrays, inertia"
 
 
@@ -81,17 +82,19 @@ class SqliteSnapshots:
         return self._db.number("cursor")
 
     def since(self, cursor: int, model: str) -> Changes:
-        """One state of the file."""
+        """One state of the file, `_PART` crowds of it: 11 MB, which the next ones find warm."""
         with self._db.read() as connection:
             (now,) = connection.execute("SELECT value FROM meta WHERE name = 'cursor'").fetchone()
             rows = connection.execute(
-                f"SELECT {_COLUMNS} FROM snapshots WHERE model = ? AND cursor > ? ORDER BY cursor", (model, cursor)
-            )
-            snapshots = [_snapshot(row) for row in rows]
+                f"SELECT cursor, {_COLUMNS} FROM snapshots WHERE model = ? AND cursor > ? ORDER BY cursor LIMIT ?",
+                (model, cursor, _PART),
+            ).fetchall()
+            until = rows[-1][0] if len(rows) == _PART else now
             retired = connection.execute(
-                "SELECT candidate FROM snapshots_retired WHERE cursor > ? ORDER BY cursor", (cursor,)
-            )
-            return Changes(snapshots, [name for (name,) in retired], now)
+                "SELECT candidate FROM snapshots_retired WHERE cursor > ? AND cursor <= ? ORDER BY cursor",
+                (cursor, until),
+            ).fetchall()
+        return Changes([_snapshot(row[1:]) for row in rows], [name for (name,) in retired], until)
 
     def retire(self, candidate: str) -> int:
         """The candidate's name is kept, so that late snapshots of it are left out."""
