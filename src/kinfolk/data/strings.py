@@ -14,11 +14,19 @@ I64 = NDArray[np.int64]
 
 def pack(strings: NDArray[np.str_]) -> tuple[U8, I64]:
     """(utf-8 bytes uint8[total], offsets int64[n + 1])."""
-    array = pa.array(strings, pa.large_string())
+    array = pa.array(strings.tolist() if _inner_nul(strings) else strings, pa.large_string())
     _, offsets, data = array.buffers()
     ends = np.frombuffer(offsets, np.int64, len(array) + 1) if len(array) else np.zeros(1, np.int64)
     text = np.frombuffer(data, np.uint8, int(ends[-1])) if data is not None else np.zeros(0, np.uint8)
     return text, ends
+
+
+def _inner_nul(strings: NDArray[np.str_]) -> bool:
+    """Whether a text goes on after a NUL, where pyarrow takes an array's text to end."""
+    if not len(strings) or not strings.dtype.itemsize:
+        return False
+    codes = np.ascontiguousarray(strings).view(np.uint32).reshape(len(strings), -1)
+    return bool(((codes[:, :-1] == 0) & (codes[:, 1:] != 0)).any())
 
 
 def unpack(text: U8, offsets: I64) -> NDArray[np.str_]:
