@@ -119,7 +119,7 @@ def batch_loss(
     mine = torch.from_numpy(row.astype(np.int64)).to(device)
     if config.loss == "sigmoid":
         labels = torch.from_numpy(campaign.label[batch].astype(np.float32)).to(device)
-        own = model.score_pairs(clusters.index_select(0, mine), sizes[mine], users)
+        own = model.score_pairs(clusters, sizes, users, mine)
         return nn.functional.binary_cross_entropy_with_logits(model.logit(own), labels)
     return in_batch_softmax(
         model.logit(model.score(clusters, sizes, users)),
