@@ -7,9 +7,7 @@ import torch
 from numba import njit
 from numpy.typing import NDArray
 
-from kinfolk.data.prefetch import AHEAD, fetch_row
-from kinfolk.lookalike.dots import F32, I64
-from kinfolk.nn.spread import spread
+from kinfolk.lookalike.dots import I64
 
 _ROWS = 512  # oneDNN makes its loops for a number of rows, and keeps them: few numbers, little to make
 
@@ -49,7 +47,7 @@ def gather_rows(table: NDArray[np.float32], rows: NDArray[np.int64]) -> torch.Te
     """
     out = torch.empty(-(-len(rows) // _ROWS) * _ROWS, table.shape[1])
     out[len(rows) :] = 0
-    spread(_gather, len(rows), len(rows) * table.shape[1], table, rows, out.numpy())
+    torch.index_select(torch.from_numpy(table), 0, torch.from_numpy(rows), out=out[: len(rows)])
     return out
 
 
@@ -62,13 +60,3 @@ def _draw(order: I64, start: I64, size: I64, first: I64, offsets: I64, rows: I64
             member += 1
             if member == size[s]:
                 member = 0
-
-
-@njit(nogil=True, cache=True)
-def _gather(table: F32, rows: I64, out: F32, first: int, last: int) -> None:
-    for i in range(first, last):
-        if i + AHEAD < len(rows):
-            fetch_row(table, rows[i + AHEAD])  # type: ignore[call-arg]
-        row, to = table[rows[i]], out[i]
-        for c in range(table.shape[1]):
-            to[c] = row[c]

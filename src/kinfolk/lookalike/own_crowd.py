@@ -64,7 +64,7 @@ def _forward(
 ) -> None:
     """weights, turned: float[B, k], written: the softmax and the tanh of every logit, 0 where not valid."""
     _, k, h = clusters.shape
-    zero = out.dtype.type(0.0)
+    zero, warmth = out.dtype.type(0.0), out.dtype.type(temperature)
     for b in range(first, last):
         crowd, q, w, t, o = clusters[mine[b]], queries[b], weights[b], turned[b], out[b]
         extra, there = bias[mine[b]], valid[mine[b]]
@@ -78,7 +78,7 @@ def _forward(
                 for c in range(h):
                     s += crowd[j, c] * q[c]
                 t[j] = np.tanh(s)
-                w[j] = temperature * t[j] + extra[j]
+                w[j] = warmth * t[j] + extra[j]
                 peak = max(peak, w[j])
         total = zero
         for j in range(k):
@@ -113,7 +113,7 @@ def _backward(
     A cluster that is not there has weight 0, and so no gradient.
     """
     _, k, h = clusters.shape
-    zero, one = grad.dtype.type(0.0), grad.dtype.type(1.0)
+    zero, one, warmth = grad.dtype.type(0.0), grad.dtype.type(1.0), grad.dtype.type(temperature)
     slope = np.empty(k, grad.dtype)
     for c in range(first, last):
         crowd, to = clusters[c], grad_clusters[c]
@@ -133,7 +133,7 @@ def _backward(
             for j in range(k):
                 on_logit = w[j] * (slope[j] - mean)
                 colder += on_logit * t[j]
-                on_product = on_logit * temperature * (one - t[j] * t[j])
+                on_product = on_logit * warmth * (one - t[j] * t[j])
                 for x in range(h):
                     to[j, x] += w[j] * g[x] + on_product * q[x]
                     to_q[x] += on_product * crowd[j, x]
@@ -150,7 +150,7 @@ class _OwnCrowd(torch.autograd.Function):
         weights, turned = queries.new_empty(2, len(queries), clusters.shape[1])
         read = [t.detach().numpy() for t in (clusters, queries, mine, bias, valid)]
         written = [t.numpy() for t in (weights, turned, out)]
-        spread(_forward, len(out), 2 * weights.numel() * out.shape[1], *read, temperature.numpy().item(), *written)
+        spread(_forward, len(out), 2 * weights.numel() * out.shape[1], *read, temperature.item(), *written)
         ctx.save_for_backward(clusters, queries, mine, temperature, weights, turned)
         return out
 

@@ -57,7 +57,7 @@ def train_lookalike(
     if model.config.start == "average":
         model.centre(torch.from_numpy(campaign.targets).to(device))
     learned = [p for p in model.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(learned, lr=config.lr, weight_decay=config.weight_decay)
+    optimiser = torch.optim.AdamW(learned, lr=config.lr, weight_decay=config.weight_decay, fused=True)
     fit_rows, held_rows = _split(campaign, config, seed)
     run = {"seed": seed, "samples": len(campaign), "model": asdict(model.config), "training": asdict(config)}
     state = Checkpoint(checkpoint, "lookalike", model, optimiser, run)

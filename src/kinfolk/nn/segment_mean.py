@@ -66,9 +66,7 @@ def _forward(x: F, offsets: I64, relu: bool, bias: F, out: F, first: int, last: 
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _backward(
-    x: F, offsets: I64, relu: bool, bias: F, grad: F, grad_x: F, grad_bias: F, first: int, last: int
-) -> None:
+def _backward(x: F, offsets: I64, relu: bool, bias: F, grad: F, grad_x: F, grad_bias: F, first: int, last: int) -> None:
     """grad_bias: float[blocks, h], a row for each `_BLOCK` segments, to be added up; first, last: blocks."""
     zero = grad.dtype.type(0.0)
     for block in range(first, last):
