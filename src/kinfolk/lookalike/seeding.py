@@ -134,7 +134,9 @@ def start(vectors: F32, rows: I64, centroids: F32, state: U64) -> int:
             near = inner[i if pairs else 0]
             for t in range(trials):
                 row = drawn[t] if pairs else t
-                close = lower(near, row, squares, lengths[t], nearest, i * LANES, apart, t, sums)  # type: ignore[call-arg]
+                close: int = lower(  # type: ignore[call-arg]
+                    near, row, squares, lengths[t], nearest, i * LANES, apart, t, sums
+                )
                 if close:
                     _exactly(vectors, rows, drawn[t], close, nearest, i * LANES, apart[t], sums[t])
         best = 0

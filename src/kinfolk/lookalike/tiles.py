@@ -46,14 +46,21 @@ def pack(vectors: F32, rows: I64, first: int, middle: F32, tile: F32) -> int:
         x = vectors[rows[first + min(lane, size - 1)]]
         for t in range(d):
             near[lane, t] = x[t] - middle[t]
+    lay(near, tile)
+    return size
+
+
+@numba.njit(nogil=True, cache=True)
+def lay(vectors: F32, tile: F32) -> None:
+    """tile[t, l] = vectors[l, t]; vectors float32[LANES, d], tile float32[d, LANES]."""
+    d = vectors.shape[1]
     whole = d - d % _SQUARE
     for lane in range(0, LANES, _SQUARE):
         for t in range(0, whole, _SQUARE):
-            _turn(near, tile, lane, t)  # type: ignore[call-arg]
+            _turn(vectors, tile, lane, t)  # type: ignore[call-arg]
     for t in range(whole, d):
         for lane in range(LANES):
-            tile[t, lane] = near[lane, t]
-    return size
+            tile[t, lane] = vectors[lane, t]
 
 
 @numba.njit(nogil=True, cache=True)
@@ -180,6 +187,31 @@ def _any_block(context: Any, builder: Any, signature: Any, arguments: Any) -> An
         _sums(builder, tile, vectors, out, first, b)
         builder.branch(done)
     builder.position_at_end(done)
+    return context.get_dummy_value()
+
+
+@intrinsic
+def weighted(context: Any, weights: Any, along: Any, across: Any, out: Any) -> Any:
+    """Over j, lane by lane: out[0] = Σ weights[j], out[1] = Σ weights[j] · along[j], out[2] = Σ weights[j] · across[j].
+
+    weights, along, across float32[k * LANES], out float32[3, LANES].
+    """
+    return types.void(weights, along, across, out), _weighted
+
+
+def _weighted(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    weights, along, across, out = arrays(context, builder, signature, arguments)
+    size = cgutils.unpack_tuple(builder, weights.shape, 1)[0]  # type: ignore[no-untyped-call]
+    index = size.type
+    zero = ir.Constant(ir.VectorType(FLOAT, LANES), [0.0] * LANES)
+    sums = [cgutils.alloca_once_value(builder, zero) for _ in range(3)]  # type: ignore[no-untyped-call]
+    with cgutils.for_range_slice(builder, index(0), size, index(LANES)) as (at, _):
+        weight = load(builder, weights.data, at, LANES)
+        more = [builder.fmul(weight, load(builder, x.data, at, LANES), flags=FUSED) for x in (along, across)]
+        for total, part in zip(sums, (weight, *more), strict=True):
+            builder.store(builder.fadd(builder.load(total), part, flags=FUSED), total)
+    for i, total in enumerate(sums):
+        store(builder, builder.load(total), out.data, index(i * LANES))
     return context.get_dummy_value()
 
 
