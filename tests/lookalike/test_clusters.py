@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 
 from kinfolk.errors import DataError, OptionError
+from kinfolk.lookalike import seeding
 from kinfolk.lookalike.clusters import Clustering, kmeans
 from kinfolk.lookalike.clusters_many import Clusterings, kmeans_many
 from kinfolk.testing.counts import examples
@@ -206,6 +207,46 @@ def test_a_sample_serves_nearly_as_well_and_everyone_is_assigned() -> None:
         assert min(r.inertia for r in runs) <= 1.1 * whole
     many = kmeans_many(points, np.array([0, 6000]), 10, seed=0, sample_limit=600)
     assert_sound(points, one_of(many, 0, np.array([0, 6000])), 10)
+
+
+@pytest.mark.parametrize("n", [1500, 4000, 30_000])
+def test_a_large_set_is_clustered_on_larger_and_larger_samples_as_well_as_at_once(n: int) -> None:
+    points, k = blobs(n, 6, 3, seed=n), 2
+    theirs = KMeans(k, n_init=3, max_iter=300, random_state=0).fit(points).inertia_
+    for seed in range(3):
+        one = kmeans(points, k, seed=seed)
+        many = one_of(kmeans_many(points, np.array([0, n]), k, seed=seed), 0, np.array([0, n]))
+        for result in (one, many):
+            assert_sound(points, result, k)
+            assert result.inertia <= 1.005 * theirs
+
+
+@pytest.mark.parametrize(("n", "sizes"), [(999, [999]), (20_000, [512, 1250, 5000, 20_000]), (4000, [512, 4000])])
+def test_samples_grow_by_four_up_to_everybody(n: int, sizes: list[int]) -> None:
+    found = [seeding.first_sample(n, 2, n)]
+    while found[-1] < n:
+        found.append(seeding.next_sample(found[-1], n, n))
+    assert found == sizes
+    assert seeding.next_sample(512, 20_000, 1000) == 20_000  # the limit leaves no larger sample
+
+
+@pytest.mark.parametrize("bad", [np.nan, -np.inf, 1e20, 1.1e15])
+@pytest.mark.parametrize("at", range(0, 3000, 599))
+def test_a_point_that_is_no_number_is_found_in_a_large_set_whether_a_sample_holds_it_or_not(
+    bad: float, at: int
+) -> None:
+    points = blobs(3000, 3, 2, seed=0)
+    points[at, 1] = bad
+    with pytest.raises(DataError, match=f"point {at + 20} "):
+        kmeans_many(
+            points, np.array([0, 20, 3020]), 2, seed=0, rows=np.concatenate([np.arange(1, 21), np.arange(3000)])
+        )
+
+
+def test_large_points_are_clustered_up_to_the_limit() -> None:
+    points = blobs(3000, 3, 2, seed=0) * np.float32(1e13)
+    large = kmeans_many(points, np.array([0, 3000]), 2, seed=0)
+    assert_sound(points, one_of(large, 0, np.array([0, 3000])), 2)
 
 
 def test_far_from_the_origin_neighbours_are_still_told_apart() -> None:

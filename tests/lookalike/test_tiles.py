@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numba
 import numpy as np
 import pytest
 
-from kinfolk.lookalike.tiles import LANES, centre, pack, pack_all, products
+from kinfolk.lookalike.tiles import LANES, centre, lay, pack, pack_all, products, weighted
 
 
 @pytest.mark.parametrize("d", [1, 7, 8, 20, 128])
@@ -21,8 +22,29 @@ def test_a_tile_holds_the_vectors_side_by_side(d: int) -> None:
     np.testing.assert_array_equal(tile[:, 4:], np.repeat(tile[:, 3:4], LANES - 4, axis=1))
 
 
+@pytest.mark.parametrize("d", [1, 7, 8, 20, 128])
+def test_vectors_that_lie_together_are_laid_out_as_they_are(d: int) -> None:
+    vectors = np.random.default_rng(d).standard_normal((LANES, d), np.float32)
+    tile = np.empty((d, LANES), np.float32)
+    lay(vectors, tile)
+    np.testing.assert_array_equal(tile, vectors.T)
+
+
+@pytest.mark.parametrize("k", [1, 2, 20])
+def test_weighted_sums_are_those_of_numpy_lane_by_lane(k: int) -> None:
+    @numba.njit
+    def call(weights, along, across, out):  # type: ignore[no-untyped-def]
+        weighted(weights, along, across, out)
+
+    w, x, y = np.random.default_rng(k).standard_normal((3, k, LANES), np.float32)
+    out = np.empty((3, LANES), np.float32)
+    call(w.reshape(-1), x.reshape(-1), y.reshape(-1), out)
+    expected = [w.sum(axis=0), (w * x).sum(axis=0), (w * y).sum(axis=0)]
+    np.testing.assert_allclose(out, expected, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("d", [1, 7, 128])
-@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 6, 7, 20, 41])
+@pytest.mark.parametrize("count", [*range(1, 15), 20, 41])
 def test_products_are_those_of_matrices_and_nothing_else_is_written(d: int, count: int) -> None:
     rng = np.random.default_rng(count)
     tile, vectors = rng.standard_normal((d, LANES), np.float32), rng.standard_normal((count + 1, d), np.float32)

@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinfolk.lookalike.dots import F32, FAST, I64
-from kinfolk.lookalike.tiles import LANES, products
+from kinfolk.lookalike.tiles import LANES, products, weighted
 
 EPSILON = 1e-8  # the least norm of a vector in a cosine: cos(0, ·) = 0
 PADDING = -1e4  # the logit of a cluster that is not there; its weight comes out as exactly 0
 
 _EPSILON = np.float32(EPSILON)
 _ZERO, _HALF, _ONE, _TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
+_TINY = np.finfo(np.float32).tiny
 _LOG2E = np.float32(1 / math.log(2))
 _LN2_HIGH = np.float32(0.693359375)  # few bits, so that its multiples are exact
 _LN2_LOW = np.float32(math.log(2) - 0.693359375)
@@ -119,13 +120,14 @@ def finish_tile(
     temperature: float,
     scratch: F32,
     bits: NDArray[np.int32],
+    sums: F32,
     out: F32,
 ) -> None:
     """Scores of the LANES users of a tile and one candidate, user beside user, so that every step is one over vectors.
 
     made float32[(2k + 1) * LANES]: E_s[j] · W_l E_u, E_s[j] · E_u, linear · E_u, used up. lengths float32[LANES]:
     |E_u|, at least EPSILON. bias float32[k], gram float32[k, k], offset and local of the candidate. scratch float32 and
-    bits int32 of k * LANES. out float32[LANES].
+    bits int32 of k * LANES, sums float32[3, LANES]: used up. out float32[LANES].
     """
     k = len(bias)
     size = k * LANES
@@ -133,8 +135,10 @@ def finish_tile(
     tanh(w, scratch, bits)
     scale, shift = np.float32(temperature), np.float32(abs(temperature))
     for j in range(k):
-        for i in range(j * LANES, (j + 1) * LANES):
-            w[i] = scale * w[i] + bias[j] - shift
+        level = bias[j] - shift
+        row = w[j * LANES : (j + 1) * LANES]
+        for i in range(LANES):
+            row[i] = scale * row[i] + level
     if shift > _LOOSE:
         for i in range(LANES):
             most = w[i]
@@ -144,16 +148,9 @@ def finish_tile(
                 w[j] -= most
     exp(w, bits)
     products(w.reshape(k, LANES), gram, k, scratch.reshape(k, LANES))
-    for i in range(size):
-        along[i] *= w[i]
-        scratch[i] *= w[i]
-    ones, sums = np.ones((1, k), np.float32), np.empty((3, 1, LANES), np.float32)
-    products(w.reshape(k, LANES), ones, 1, sums[0])
-    products(along.reshape(k, LANES), ones, 1, sums[1])
-    products(scratch.reshape(k, LANES), ones, 1, sums[2])
-    for i in range(LANES):
-        total, reach, norm = sums[0, 0, i], sums[1, 0, i], sums[2, 0, i]
-        cosine = _ZERO
-        if total > _ZERO:
-            cosine = reach / max(np.float32(np.sqrt(max(norm, _ZERO))), _EPSILON * total)
+    weighted(w, along, scratch, sums)  # type: ignore[call-arg]
+    total, reach, norm = sums[0], sums[1], sums[2]
+    for i in range(LANES):  # without a branch, so that it is one over vectors: no weight, no reach
+        least = max(_EPSILON * total[i], _TINY)
+        cosine = reach[i] / max(np.float32(np.sqrt(max(norm[i], _ZERO))), least)
         out[i] = (linear[i] + np.float32(local) * cosine) / lengths[i] + np.float32(offset)

@@ -1,8 +1,9 @@
 """k-means of one big set: seeds of one candidate, up to millions of points (many small sets: `clusters_many`).
 
-k-means++ start, Lloyd's steps in float32 with float64 sums. A large set is clustered on a sample first: from centroids
-that have converged there, one or two steps over all points remain. Points are cut into a fixed number of lanes whose
-sums are added in order: the result is the same bits for the same seed whatever the number of threads.
+k-means++ start, Lloyd's steps in float32 with float64 sums. A large set is clustered on a sample first, then on larger
+ones from where the last one has left the centroids, until one step over all points remains. Points are cut into a fixed
+number of lanes whose sums are added in order: the result is the same bits for the same seed whatever the number of
+threads.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from kinfolk.lookalike import lloyd, seeding, tiles
 
 LANES = 32  # also the most threads one set can use
 _LANE_ROWS = 2048  # smaller lanes cost more in bookkeeping than they give
-_SETTLED = 0.01  # a last step that lowers the inertia by at most this share leaves it known to float32's precision
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def kmeans(
         x: float32[n, d] points.
         k: number of clusters.
         seed: same points and seed, same result to the bit.
-        iterations: the most Lloyd steps; of a large set twice as many on a sample, and at most two on all points.
+        iterations: the most Lloyd steps; of a large set twice as many on a sample, as many on larger ones, one on all.
         tolerance: stop when a step lowers the inertia by less than this share of it.
         start: float32[k, d] centroids to start from (those of the last run); rows of zeros are filled by k-means++.
         sample_limit: take the steps on at most so many points, spread evenly over x, then assign all of them once.
@@ -82,17 +82,20 @@ def kmeans(
     if n <= k:
         return _own(points, k)
     state = seeding.generator(bits_of(seed), 0)
-    first = seeding.first_sample(n, k, n if sample_limit is None else sample_limit)
-    if first < n:
-        part = points[seeding.sample(rows, first, state)]
-        made = seeding.start(part, rows[:first], centroids, state)
-        _settle(part, centroids[:made], seeding.LONGER * iterations, tolerance, threads)
-        last = 1 if sample_limit is not None and sample_limit < n else min(seeding.LAST, iterations)
-        assignment, sizes, inertia = _steps(points, centroids[:made], last, tolerance, threads)
-    else:
-        made = seeding.start(points, rows, centroids, state)
-        assignment, sizes = _settle(points, centroids[:made], iterations, tolerance, threads)
-        inertia = None
+    limit = n if sample_limit is None else sample_limit
+    size = seeding.first_sample(n, k, limit)
+    part = points if size == n else points[seeding.sample(rows, size, state)]
+    made = seeding.start(part, rows[:size], centroids, state)
+    steps = iterations if size == n else seeding.LONGER * iterations
+    assignment, sizes = _settle(part, centroids[:made], steps, tolerance, threads)
+    inertia = None
+    while size < n:
+        size = seeding.next_sample(size, n, limit)
+        if size == n:
+            assignment, sizes, inertia = _everybody(points, centroids[:made], threads)
+        else:
+            part = _gathered(points, seeding.sample(rows, size, state), threads)
+            _settle(part, centroids[:made], iterations, tolerance, threads)
     counts = np.zeros(k, np.int64)
     counts[:made] = sizes
     used = lloyd.compact(centroids, counts, assignment)
@@ -129,7 +132,7 @@ def _settle(
         inertia = sum(spread(step, range(len(lanes)), threads))
         total, sizes = sums.sum(axis=0), counts.sum(axis=0)
         refilled = lloyd.refill(points, rows, centroids, assignment, total, sizes)
-        lloyd.move(centroids, total, sizes)
+        inertia -= float(lloyd.move(centroids, total, sizes))
         sums[0] += total - sums.sum(axis=0)  # what was refilled has changed the totals alone
         counts[0] += sizes - counts.sum(axis=0)
         if not refilled and before >= 0 and before - inertia <= tolerance * before:
@@ -138,40 +141,40 @@ def _settle(
     return assignment, sizes
 
 
-def _steps(
-    points: NDArray[np.float32], centroids: NDArray[np.float32], iterations: int, tolerance: float, threads: int | None
+def _everybody(
+    points: NDArray[np.float32], centroids: NDArray[np.float32], threads: int | None
 ) -> tuple[NDArray[np.int32], NDArray[np.int64], float | None]:
-    """As `_settle`, of more points than are worth a copy: few steps are left for them.
+    """One step of more points than are worth a copy, changing `centroids` in place.
 
     Returns:
-        assignment int32[n] and sizes int64[k] of the last step, and the inertia after it where the step says: moving
-        a centroid to the mean of its points lowers the sum of their squared distances by size · |move|².
+        assignment int32[n] and sizes int64[k], and the inertia after the step where the step says.
     """
     n, (k, d) = len(points), centroids.shape
     rows, lanes = np.arange(n), _lanes(n)
     assignment, distance = np.empty(n, np.int32), np.empty(n, np.float32)
-    before = -1.0
-    settled: float | None = None
-    for _ in range(iterations):
-        sums, counts = np.zeros((len(lanes), k, d)), np.zeros((len(lanes), k), np.int64)
+    sums, counts = np.zeros((len(lanes), k, d)), np.zeros((len(lanes), k), np.int64)
 
-        def step(lane: int, sums: NDArray[np.float64] = sums, counts: NDArray[np.int64] = counts) -> float:
-            part = slice(*lanes[lane])
-            return float(
-                lloyd.assign(points, rows[part], centroids, assignment[part], distance[part], sums[lane], counts[lane])
-            )
+    def step(lane: int) -> float:
+        part = slice(*lanes[lane])
+        return float(
+            lloyd.assign(points, rows[part], centroids, assignment[part], distance[part], sums[lane], counts[lane])
+        )
 
-        inertia = sum(spread(step, range(len(lanes)), threads))
-        total, sizes = sums.sum(axis=0), counts.sum(axis=0)
-        refilled = lloyd.refill(points, rows, centroids, assignment, total, sizes)
-        old = centroids.astype(np.float64)
-        lloyd.move(centroids, total, sizes)
-        gain = float(sizes @ ((centroids - old) ** 2).sum(axis=1))
-        settled = inertia - gain if not refilled and gain <= _SETTLED * inertia else None
-        if not refilled and before >= 0 and before - inertia <= tolerance * before:
-            break
-        before = inertia
-    return assignment, sizes, settled
+    inertia = sum(spread(step, range(len(lanes)), threads))
+    total, sizes = sums.sum(axis=0), counts.sum(axis=0)
+    refilled = lloyd.refill(points, rows, centroids, assignment, total, sizes)
+    gain = float(lloyd.move(centroids, total, sizes))
+    return assignment, sizes, None if refilled or gain > lloyd.SETTLED * inertia else inertia - gain
+
+
+def _gathered(points: NDArray[np.float32], rows: NDArray[np.int64], threads: int | None) -> NDArray[np.float32]:
+    out = np.empty((len(rows), points.shape[1]), np.float32)
+
+    def copy(lane: tuple[int, int]) -> None:
+        out[slice(*lane)] = tiles.gather(points, rows[slice(*lane)])
+
+    spread(copy, _lanes(len(rows)), threads)
+    return out
 
 
 def _inertia(

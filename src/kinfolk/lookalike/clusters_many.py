@@ -140,34 +140,44 @@ def _cluster(
         lo, hi = offsets[c], offsets[c + 1]
         own = rows[lo:hi]
         n = hi - lo
-        first = seeding.first_sample(n, k, sample_limit)
         state = seeding.generator(seed, keys[c])
-        part = tiles.gather(vectors, own if first == n else seeding.sample(own, first, state))
-        near = np.arange(first)
-        wrong = lloyd.bad_row(part, near) if first == n else lloyd.bad_row(vectors, own)
-        if wrong >= 0:
-            bad[c] = lo + wrong
-            continue
-        if n <= k:
-            centroids[c] = 0
-            for i in range(n):
-                centroids[c, i] = part[i]
-                sizes[c, i] = 1
-                assignment[lo + i] = i
-            continue
-        made = seeding.start(part, near, centroids[c], state)
-        if first == n:
-            _settle(part, centroids[c, :made], iterations, tolerance, assignment[lo:hi], sums, sizes[c, :made])
-            lloyd.compact(centroids[c], sizes[c], assignment[lo:hi])
-            inertia[c] = lloyd.inertia_of(part, near, centroids[c], assignment[lo:hi])
-        else:
-            scratch = np.empty(first, np.int32)
-            longer = seeding.LONGER * iterations
-            _settle(part, centroids[c, :made], longer, tolerance, scratch, sums, sizes[c, :made])
-            steps = 1 if n > sample_limit else min(seeding.LAST, iterations)
-            _steps(vectors, own, centroids[c, :made], steps, tolerance, assignment[lo:hi], sums, sizes[c, :made])
-            lloyd.compact(centroids[c], sizes[c], assignment[lo:hi])
-            inertia[c] = lloyd.inertia_of(vectors, own, centroids[c], assignment[lo:hi])
+        size = seeding.first_sample(n, k, sample_limit)
+        made = 0  # clusters so far
+        while True:
+            part = tiles.gather(vectors, seeding.sample(own, size, state))
+            if lloyd.bad_row(part, np.arange(size)) >= 0:
+                bad[c] = lo + lloyd.bad_row(vectors, own)
+                break
+            if n <= k:
+                _keep(part, centroids[c], sizes[c], assignment[lo:hi])
+                break
+            steps = iterations
+            if made == 0:
+                made = seeding.start(part, np.arange(size), centroids[c], state)
+                steps *= 1 if size == n else seeding.LONGER
+            near = assignment[lo : lo + size]
+            _settle(part, centroids[c, :made], steps, tolerance, near, sums, sizes[c, :made])
+            if size == n:
+                lloyd.compact(centroids[c], sizes[c], near)
+                inertia[c] = lloyd.inertia_of(part, np.arange(n), centroids[c], near)
+                break
+            size = seeding.next_sample(size, n, sample_limit)
+            if size == n:
+                inertia[c] = _everybody(vectors, own, centroids[c, :made], assignment[lo:hi], sums, sizes[c, :made])
+                if inertia[c] < 0:
+                    bad[c] = lo + lloyd.bad_row(vectors, own)
+                lloyd.compact(centroids[c], sizes[c], assignment[lo:hi])
+                break
+
+
+@numba.njit(nogil=True, cache=True)
+def _keep(part: F32, centroids: F32, sizes: I64, assignment: I32) -> None:
+    """Every point is its own cluster."""
+    centroids[:] = 0
+    for i in range(len(part)):
+        centroids[i] = part[i]
+        sizes[i] = 1
+        assignment[i] = i
 
 
 @numba.njit(nogil=True, cache=True)
@@ -185,25 +195,23 @@ def _settle(
     for _ in range(iterations):
         inertia = lloyd.reassign(part, rows, packed, squares, middle, centroids, assignment, sums, counts)
         refilled = lloyd.refill(part, rows, centroids, assignment, sums, counts)
-        lloyd.move(centroids, sums, counts)
+        inertia -= lloyd.move(centroids, sums, counts)
         if refilled == 0 and before >= 0 and before - inertia <= tolerance * before:
             break
         before = inertia
 
 
 @numba.njit(nogil=True, cache=True)
-def _steps(
-    vectors: F32, rows: I64, centroids: F32, iterations: int, tolerance: float, assignment: I32, sums: F64, counts: I64
-) -> None:
-    """As `_settle`, of more points than are worth a copy: few steps are left for them."""
+def _everybody(vectors: F32, rows: I64, centroids: F32, assignment: I32, sums: F64, counts: I64) -> float:
+    """One step of all points, which are read once; returns the inertia after it, or -1 where a point forbids it."""
+    sums[:] = 0
+    counts[:] = 0
     distance = np.empty(len(rows), np.float32)
-    before = -1.0
-    for _ in range(iterations):
-        sums[:] = 0
-        counts[:] = 0
-        inertia = lloyd.assign(vectors, rows, centroids, assignment, distance, sums, counts)
-        refilled = lloyd.refill(vectors, rows, centroids, assignment, sums, counts)
-        lloyd.move(centroids, sums, counts)
-        if refilled == 0 and before >= 0 and before - inertia <= tolerance * before:
-            break
-        before = inertia
+    inertia = lloyd.assign(vectors, rows, centroids, assignment, distance, sums, counts)
+    if lloyd.far_out(inertia, centroids) and lloyd.bad_row(vectors, rows) >= 0:
+        return -1.0
+    refilled = lloyd.refill(vectors, rows, centroids, assignment, sums, counts)
+    gain = lloyd.move(centroids, sums, counts)
+    if refilled or gain > lloyd.SETTLED * inertia:
+        return lloyd.inertia_of(vectors, rows, centroids, assignment)
+    return inertia - gain

@@ -12,9 +12,11 @@ import numpy as np
 
 from kinfolk.data.prefetch import AHEAD, fetch_row
 from kinfolk.lookalike.dots import F32, F64, FAST, I32, I64, squared_distance
+from kinfolk.lookalike.nearest import nearest
 from kinfolk.lookalike.tiles import LANES, pack, products
 
 LARGEST = np.float32(1e15)  # beyond it a squared distance may leave float32
+SETTLED = 0.01  # a last step that lowers the inertia by at most this share leaves it known to float32's precision
 
 
 @numba.njit(nogil=True, cache=True)
@@ -30,6 +32,12 @@ def bad_row(vectors: F32, rows: I64) -> int:
         if not usable:
             return i
     return -1
+
+
+@numba.njit(nogil=True, cache=True)
+def far_out(inertia: float, centroids: F32) -> bool:
+    """Whether a point may be larger than 1e15: it lies far from its centroid, or has drawn it out; also for NaN."""
+    return bool(not inertia < LARGEST or np.abs(centroids).max() > LARGEST / 2)
 
 
 @numba.njit(nogil=True, cache=True)
@@ -52,7 +60,7 @@ def assign(vectors: F32, rows: I64, centroids: F32, assignment: I32, distance: F
     for first in range(0, n, LANES):
         size = pack(vectors, rows, first, middle, tile)
         products(tile, shifted, k, inner)
-        _nearest(inner, offset, best, most)
+        nearest(inner, offset, best, most)  # type: ignore[call-arg]
         for i in range(first, first + size):
             x, j = vectors[rows[i]], best[i - first]
             assignment[i] = j
@@ -89,7 +97,7 @@ def reassign(
     total = 0.0
     for i in range(len(tiles)):
         products(tiles[i], shifted, k, inner)
-        _nearest(inner, offset, best, most)
+        nearest(inner, offset, best, most)  # type: ignore[call-arg]
         first = i * LANES
         for lane in range(min(LANES, n - first)):
             total += max(squares[first + lane] - np.float32(2) * most[lane], np.float32(0))
@@ -112,20 +120,6 @@ def _shifted(centroids: F32, middle: F32) -> tuple[F32, F32]:
             half += 0.5 * np.float64(shifted[j, t]) * shifted[j, t]
         offset[j] = half
     return shifted, offset
-
-
-@numba.njit(nogil=True, cache=True)
-def _nearest(inner: F32, offset: F32, best: I32, most: F32) -> None:
-    """best int32[LANES] and most float32[LANES]: the centroid with the largest x'·c' - |c'|²/2, and that number."""
-    for lane in range(LANES):
-        best[lane] = 0
-        most[lane] = inner[0, lane] - offset[0]
-    for j in range(1, len(offset)):
-        for lane in range(LANES):
-            value = inner[j, lane] - offset[j]
-            larger = value > most[lane]
-            best[lane] = np.int32(j) if larger else best[lane]
-            most[lane] = value if larger else most[lane]
 
 
 @numba.njit(nogil=True, cache=True)
@@ -171,13 +165,22 @@ def refill(vectors: F32, rows: I64, centroids: F32, assignment: I32, sums: F64, 
 
 
 @numba.njit(nogil=True, cache=True)
-def move(centroids: F32, sums: F64, counts: I64) -> None:
-    """Every centroid to the mean of its points; one without points stays."""
+def move(centroids: F32, sums: F64, counts: I64) -> float:
+    """Every centroid to the mean of its points; one without points stays.
+
+    Returns by how much this lowers the sum of squared distances: by size · |move|² of each centroid.
+    """
+    gain = 0.0
     for j in range(len(counts)):
         if counts[j] > 0:
-            share = 1 / counts[j]
+            share, squared = 1 / counts[j], 0.0
             for t in range(centroids.shape[1]):
-                centroids[j, t] = sums[j, t] * share
+                mean = np.float32(sums[j, t] * share)
+                step = np.float64(mean) - np.float64(centroids[j, t])
+                centroids[j, t] = mean
+                squared += step * step
+            gain += counts[j] * squared
+    return gain
 
 
 @numba.njit(nogil=True, cache=True)

@@ -10,17 +10,17 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from kinfolk.lookalike.dots import F32, F64, FAST, I64, squared_distance
+from kinfolk.lookalike.dots import F32, F64, I64, squared_distance
+from kinfolk.lookalike.nearest import lower
 from kinfolk.lookalike.tiles import LANES, centre, pack_all, products
 
 U64 = NDArray[np.uint64]
 
-START_POINTS = 256  # for each cluster: the start looks at no more of them, spread evenly over the set
-FIRST_POINTS = 2048  # for each cluster: a large set is clustered on so many first; their means stray by 1/2048 variance
-LARGE = 2  # such samples that a set must hold for this to pay
-LONGER = 2  # times the steps on a sample: one over everybody costs more than all of these, and gains less
-LAST = 2  # steps over everybody after them
-_CLOSE = np.float32(1e-3)  # of the squared lengths: below it a distance from products is mostly rounding
+START_POINTS = 64  # for each cluster: the start looks at no more of them, spread evenly over the set
+FIRST_POINTS = 256  # for each cluster: a large set is clustered on so many first; their means stray by 1/256 variance
+LARGE = 2  # times as many points as the sample before pay for a larger one, or for everybody
+RATIO = 4  # from sample to sample, and from the last one to everybody
+LONGER = 2  # times the steps on the first sample: one over everybody costs more than all of these, and gains less
 
 
 @numba.njit(nogil=True, cache=True)
@@ -65,6 +65,18 @@ def first_sample(n: int, k: int, limit: int) -> int:
 
 
 @numba.njit(nogil=True, cache=True)
+def next_sample(size: int, n: int, limit: int) -> int:
+    """The sample after one of `size` of n points, n where only everybody is left.
+
+    Of n, n / RATIO, n / RATIO² … the least that is more than LARGE times as large; everybody for one beyond `limit`.
+    """
+    larger = n
+    while larger // RATIO > LARGE * size:
+        larger //= RATIO
+    return larger if larger <= limit else n
+
+
+@numba.njit(nogil=True, cache=True)
 def start(vectors: F32, rows: I64, centroids: F32, state: U64) -> int:
     """Greedy k-means++ beside what is there, on the points vectors[rows].
 
@@ -74,7 +86,7 @@ def start(vectors: F32, rows: I64, centroids: F32, state: U64) -> int:
     k, d = centroids.shape
     made = 0
     for j in range(k):
-        if np.any(centroids[j] != 0):
+        if _any(centroids[j]):
             centroids[made] = centroids[j]
             made += 1
     if made == k:
@@ -92,11 +104,16 @@ def start(vectors: F32, rows: I64, centroids: F32, state: U64) -> int:
         for j in range(1, made):
             nearest[i] = min(nearest[i], squared_distance(vectors[rows[i]], centroids[j]))
     trials = 2 + int(np.log(k))
-    places, lengths = np.empty((trials, d), np.float32), np.empty(trials, np.float32)
-    drawn, sums = np.empty(trials, np.int64), np.empty(trials, np.float64)
-    apart = np.empty((trials, len(squares)), np.float32)
+    pairs = n <= trials * (k - made)  # then the products of all points with all are fewer than those of all draws
+    some = n if pairs else trials
+    places, inner = np.empty((some, d), np.float32), np.empty((len(tiles) if pairs else 1, some, LANES), np.float32)
+    if pairs:
+        _less(vectors, rows, np.arange(n), middle, places)
+        for i in range(len(tiles)):
+            products(tiles[i], places, n, inner[i])
+    drawn, lengths = np.empty(trials, np.int64), np.empty(trials, np.float32)
+    apart, sums = np.empty((trials, len(squares)), np.float32), np.empty((trials, LANES), np.float32)
     below = np.empty(len(tiles), np.float64)
-    inner, close = np.empty((trials, LANES), np.float32), np.empty(1, np.float32)
     while made < k:
         total = 0.0
         for i in range(len(tiles)):
@@ -108,17 +125,24 @@ def start(vectors: F32, rows: I64, centroids: F32, state: U64) -> int:
         for t in range(trials):
             drawn[t] = _drawn(nearest, below, uniform(state) * total)
             lengths[t] = squares[drawn[t]]
-            x = vectors[rows[drawn[t]]]
-            for i in range(d):
-                places[t, i] = x[i] - middle[i]
+        if not pairs:
+            _less(vectors, rows, drawn, middle, places)
         sums[:] = 0
         for i in range(len(tiles)):
-            products(tiles[i], places, trials, inner)
+            if not pairs:
+                products(tiles[i], places, trials, inner[0])
+            near = inner[i if pairs else 0]
             for t in range(trials):
-                sums[t] += _nearer(inner, t, squares, nearest, i * LANES, lengths[t], apart, close)
-                if close[0]:
-                    sums[t] += _exactly(vectors, rows, drawn[t], inner[t], squares, nearest, i * LANES, apart[t])
-        best = np.argmin(sums)
+                row = drawn[t] if pairs else t
+                close: int = lower(  # type: ignore[call-arg]
+                    near, row, squares, lengths[t], nearest, i * LANES, apart, t, sums
+                )
+                if close:
+                    _exactly(vectors, rows, drawn[t], close, nearest, i * LANES, apart[t], sums[t])
+        best = 0
+        for t in range(1, trials):
+            if sums[t].sum() < sums[best].sum():
+                best = t
         centroids[made] = vectors[rows[drawn[best]]]
         nearest[:] = apart[best]
         made += 1
@@ -126,47 +150,37 @@ def start(vectors: F32, rows: I64, centroids: F32, state: U64) -> int:
     return made
 
 
-@numba.njit(nogil=True, cache=True, fastmath=FAST)
-def _nearer(
-    inner: F32, t: int, squares: F32, nearest: F32, first: int, length: np.float32, apart: F32, close: F32
-) -> np.float32:
-    """apart[t, first:] = squared distances of a tile to the nearest of all centroids and place t; returns their sum.
-
-    inner float32[trials, LANES]: products with the places. squares[first:] and length: of the points and of the place.
-    close float32[1] is not 0 if a distance is too small to come from products: `_exactly` does it.
-    """
-    total = few = np.float32(0)
-    for lane in range(LANES):
-        both = squares[first + lane] + length
-        gap = both - np.float32(2) * inner[t, lane]
-        few += np.float32(1) if gap < _CLOSE * both else np.float32(0)
-        old = nearest[first + lane]
-        gap = old if old < gap else gap
-        apart[t, first + lane] = gap
-        total += gap
-    close[0] = few
-    return total
+@numba.njit(nogil=True, cache=True)
+def _any(x: F32) -> bool:
+    some = False  # np.any would make an array of its comparison first
+    for t in range(len(x)):
+        some |= x[t] != 0
+    return some
 
 
 @numba.njit(nogil=True, cache=True)
-def _exactly(
-    vectors: F32, rows: I64, place: int, inner: F32, squares: F32, nearest: F32, first: int, apart: F32
-) -> float:
+def _less(vectors: F32, rows: I64, chosen: I64, middle: F32, out: F32) -> None:
+    """out[i] = vectors[rows[chosen[i]]] - middle, with the bits that a tile holds."""
+    for i in range(len(chosen)):
+        x = vectors[rows[chosen[i]]]
+        for t in range(len(middle)):
+            out[i, t] = x[t] - middle[t]
+
+
+@numba.njit(nogil=True, cache=True)
+def _exactly(vectors: F32, rows: I64, place: int, close: int, nearest: F32, first: int, apart: F32, sums: F32) -> None:
     """Distances of a tile that are too small to come from products, by differences of the vectors.
 
-    inner float32[LANES]: products with the place. Returns what this adds to the sum; 0 stays past the last point.
+    close: a bit for each such lane. Corrects apart[first:] and sums float32[LANES]; past the last point 0 stays.
     """
-    more = 0.0
     for lane in range(LANES):
-        at = first + lane
-        both = squares[at] + squares[place]
-        if both - np.float32(2) * inner[lane] < _CLOSE * both:
+        if close >> lane & 1:
+            at = first + lane
             gap = np.float32(0)
             if at < len(rows):
                 gap = min(squared_distance(vectors[rows[at]], vectors[rows[place]]), nearest[at])
-            more += gap - apart[at]
+            sums[lane] += gap - apart[at]
             apart[at] = gap
-    return more
 
 
 @numba.njit(nogil=True, cache=True)

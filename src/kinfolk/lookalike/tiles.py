@@ -8,26 +8,26 @@ product is summed in the order of its components, so it has the same bits in wha
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numba
 import numpy as np
 from llvmlite import ir
+from llvmlite.binding import get_host_cpu_features
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 from kinfolk.data.prefetch import AHEAD, fetch_row
 from kinfolk.lookalike.dots import F32, I64
+from kinfolk.lookalike.registers import FLOAT, FUSED, INT, arrays, load, same, store, width
 
 LANES = 16
 """Vectors of a tile."""
 
-_BLOCK = 6  # products at once: with two registers a sum, twelve of x86's sixteen
+_WIDE = bool(get_host_cpu_features().get("avx512f"))  # 32 registers, of a tile's row each, instead of 16 of half a row
+_BLOCK = 12 if _WIDE else 6  # products at once: their sums leave registers for the rest
 _SQUARE = 8  # components of as many vectors that are transposed in registers at once
-_FLOAT, _INT = ir.FloatType(), ir.IntType(32)
-_FUSED = ("contract",)  # a product and its sum may be one instruction
 
 
 @numba.njit(nogil=True, cache=True)
@@ -46,14 +46,21 @@ def pack(vectors: F32, rows: I64, first: int, middle: F32, tile: F32) -> int:
         x = vectors[rows[first + min(lane, size - 1)]]
         for t in range(d):
             near[lane, t] = x[t] - middle[t]
+    lay(near, tile)
+    return size
+
+
+@numba.njit(nogil=True, cache=True)
+def lay(vectors: F32, tile: F32) -> None:
+    """tile[t, l] = vectors[l, t]; vectors float32[LANES, d], tile float32[d, LANES]."""
+    d = vectors.shape[1]
     whole = d - d % _SQUARE
     for lane in range(0, LANES, _SQUARE):
         for t in range(0, whole, _SQUARE):
-            _turn(near, tile, lane, t)  # type: ignore[call-arg]
+            _turn(vectors, tile, lane, t)  # type: ignore[call-arg]
     for t in range(whole, d):
         for lane in range(LANES):
-            tile[t, lane] = near[lane, t]
-    return size
+            tile[t, lane] = vectors[lane, t]
 
 
 @numba.njit(nogil=True, cache=True)
@@ -99,46 +106,14 @@ def pack_all(vectors: F32, rows: I64, middle: F32) -> tuple[F32, F32]:
 def products(tile: F32, vectors: F32, count: int, out: F32) -> None:
     """out[j, l] = Σ_t tile[t, l] · vectors[j, t] for j < count; tile float32[d, LANES], out float32[count, LANES].
 
-    In blocks of nearly equal size, at most six.
+    In blocks of nearly equal size, as large as there are registers for their sums.
     """
     blocks = (count + _BLOCK - 1) // _BLOCK
     j = 0
     for left in range(blocks, 0, -1):
         size = (count - j + left - 1) // left
-        if size == 6:
-            _six(tile, vectors, out, j)
-        elif size == 5:
-            _five(tile, vectors, out, j)
-        elif size == 4:
-            _four(tile, vectors, out, j)
-        elif size == 3:
-            _three(tile, vectors, out, j)
-        elif size == 2:
-            _two(tile, vectors, out, j)
-        else:
-            _one(tile, vectors, out, j)
+        _block(tile, vectors, out, j, size)  # type: ignore[call-arg]
         j += size
-
-
-def _arrays(context: Any, builder: Any, signature: Any, arguments: Any) -> list[Any]:
-    """What an intrinsic gets, arrays as structures with `data` and `shape`."""
-    return [
-        context.make_array(t)(context, builder, a) if isinstance(t, types.Array) else a
-        for t, a in zip(signature.args, arguments, strict=True)
-    ]
-
-
-def _load(builder: Any, data: Any, position: Any, size: int) -> Any:
-    pointer = builder.bitcast(builder.gep(data, [position]), ir.VectorType(_FLOAT, size).as_pointer())
-    return builder.load(pointer, align=4)
-
-
-def _store(builder: Any, value: Any, data: Any, position: Any) -> None:
-    builder.store(value, builder.bitcast(builder.gep(data, [position]), value.type.as_pointer()), align=4)
-
-
-def _width(builder: Any, array: Any) -> Any:
-    return cgutils.unpack_tuple(builder, array.shape, 2)[1]  # type: ignore[no-untyped-call]
 
 
 @intrinsic
@@ -148,10 +123,10 @@ def _turn(context: Any, near: Any, tile: Any, lane: Any, t: Any) -> Any:
 
 
 def _transposed(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    near, tile, lane, t = _arrays(context, builder, signature, arguments)
-    d, index = _width(builder, near), lane.type
+    near, tile, lane, t = arrays(context, builder, signature, arguments)
+    d, index = width(builder, near), lane.type
     starts = [builder.add(builder.mul(builder.add(lane, index(i)), d), t) for i in range(_SQUARE)]
-    square = [_load(builder, near.data, start, _SQUARE) for start in starts]
+    square = [load(builder, near.data, start, _SQUARE) for start in starts]
     # Three rounds that x86 does in one instruction each: single numbers, pairs and fours change places.
     rounds = (
         (1, [0, 8, 1, 9, 4, 12, 5, 13], [2, 10, 3, 11, 6, 14, 7, 15]),
@@ -163,7 +138,7 @@ def _transposed(context: Any, builder: Any, signature: Any, arguments: Any) -> A
         for i in (i for i in range(_SQUARE) if not i & apart):
             pair = square[i], square[i + apart]
             turned[i], turned[i + apart] = (
-                builder.shuffle_vector(*pair, ir.Constant(ir.VectorType(_INT, _SQUARE), side)) for side in (low, high)
+                builder.shuffle_vector(*pair, ir.Constant(ir.VectorType(INT, _SQUARE), side)) for side in (low, high)
             )
         square = turned
     # The first round puts components 0 and 4 of two rows into one vector, the second 0 and 4 of four rows; so vector i
@@ -171,7 +146,7 @@ def _transposed(context: Any, builder: Any, signature: Any, arguments: Any) -> A
     for i, column in enumerate(square):
         component = (i & 4) | (i & 1) << 1 | (i & 2) >> 1
         position = builder.add(builder.mul(builder.add(t, index(component)), index(LANES)), lane)
-        _store(builder, column, tile.data, position)
+        store(builder, column, tile.data, position)
     return context.get_dummy_value()
 
 
@@ -182,45 +157,75 @@ def _squares(context: Any, tile: Any, out: Any, first: Any) -> Any:
 
 
 def _squared(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    tile, out, first = _arrays(context, builder, signature, arguments)
+    tile, out, first = arrays(context, builder, signature, arguments)
     d = cgutils.unpack_tuple(builder, tile.shape, 2)[0]  # type: ignore[no-untyped-call]
-    lanes = ir.VectorType(_FLOAT, LANES)
+    lanes = ir.VectorType(FLOAT, LANES)
     total = cgutils.alloca_once_value(builder, ir.Constant(lanes, [0.0] * LANES))  # type: ignore[no-untyped-call]
     with cgutils.for_range(builder, d) as loop:
-        side = _load(builder, tile.data, builder.mul(loop.index, first.type(LANES)), LANES)
-        more = builder.fmul(side, side, flags=_FUSED)
-        builder.store(builder.fadd(builder.load(total), more, flags=_FUSED), total)
-    _store(builder, builder.load(total), out.data, first)
+        side = load(builder, tile.data, builder.mul(loop.index, first.type(LANES)), LANES)
+        more = builder.fmul(side, side, flags=FUSED)
+        builder.store(builder.fadd(builder.load(total), more, flags=FUSED), total)
+    store(builder, builder.load(total), out.data, first)
     return context.get_dummy_value()
 
 
-def _block(size: int) -> Any:
-    """An intrinsic (tile, vectors, out, j): out[j + b] = the products of all lanes with vectors[j + b], b < size."""
-
-    def compiled(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        tile, vectors, out, first = _arrays(context, builder, signature, arguments)
-        d, index, lanes = _width(builder, vectors), first.type, ir.VectorType(_FLOAT, LANES)
-        starts = [builder.mul(builder.add(first, index(b)), d) for b in range(size)]
-        zero = ir.Constant(lanes, [0.0] * LANES)
-        sums = [cgutils.alloca_once_value(builder, zero) for _ in range(size)]  # type: ignore[no-untyped-call]
-        with cgutils.for_range(builder, d) as loop:
-            side = _load(builder, tile.data, builder.mul(loop.index, index(LANES)), LANES)
-            for start, total in zip(starts, sums, strict=True):
-                number = builder.load(builder.gep(vectors.data, [builder.add(start, loop.index)]))
-                one = builder.insert_element(ir.Constant(lanes, ir.Undefined), number, _INT(0))
-                same = builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(_INT, LANES), [0] * LANES))
-                more = builder.fmul(side, same, flags=_FUSED)
-                builder.store(builder.fadd(builder.load(total), more, flags=_FUSED), total)
-        for b, total in enumerate(sums):
-            position = builder.mul(builder.add(first, index(b)), index(LANES))
-            _store(builder, builder.load(total), out.data, position)
-        return context.get_dummy_value()
-
-    def typed(context: Any, tile: Any, vectors: Any, out: Any, j: Any) -> Any:
-        return types.void(tile, vectors, out, types.intp), compiled
-
-    make: Callable[[Any], Any] = intrinsic
-    return make(typed)
+@intrinsic
+def _block(context: Any, tile: Any, vectors: Any, out: Any, j: Any, size: Any) -> Any:
+    """out[j + b] = the products of all lanes with vectors[j + b], b < size <= _BLOCK."""
+    return types.void(tile, vectors, out, types.intp, types.intp), _any_block
 
 
-_one, _two, _three, _four, _five, _six = (_block(size) for size in range(1, _BLOCK + 1))
+def _any_block(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    """A loop of its own for every size, so that its sums stay in registers."""
+    tile, vectors, out, first, size = arrays(context, builder, signature, arguments)
+    done = builder.append_basic_block("done")
+    choice = builder.switch(size, done)
+    for b in range(1, _BLOCK + 1):
+        case = builder.append_basic_block(f"block{b}")
+        choice.add_case(size.type(b), case)
+        builder.position_at_end(case)
+        _sums(builder, tile, vectors, out, first, b)
+        builder.branch(done)
+    builder.position_at_end(done)
+    return context.get_dummy_value()
+
+
+@intrinsic
+def weighted(context: Any, weights: Any, along: Any, across: Any, out: Any) -> Any:
+    """Over j, lane by lane: out[0] = Σ weights[j], out[1] = Σ weights[j] · along[j], out[2] = Σ weights[j] · across[j].
+
+    weights, along, across float32[k * LANES], out float32[3, LANES].
+    """
+    return types.void(weights, along, across, out), _weighted
+
+
+def _weighted(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    weights, along, across, out = arrays(context, builder, signature, arguments)
+    size = cgutils.unpack_tuple(builder, weights.shape, 1)[0]  # type: ignore[no-untyped-call]
+    index = size.type
+    zero = ir.Constant(ir.VectorType(FLOAT, LANES), [0.0] * LANES)
+    sums = [cgutils.alloca_once_value(builder, zero) for _ in range(3)]  # type: ignore[no-untyped-call]
+    with cgutils.for_range_slice(builder, index(0), size, index(LANES)) as (at, _):
+        weight = load(builder, weights.data, at, LANES)
+        more = [builder.fmul(weight, load(builder, x.data, at, LANES), flags=FUSED) for x in (along, across)]
+        for total, part in zip(sums, (weight, *more), strict=True):
+            builder.store(builder.fadd(builder.load(total), part, flags=FUSED), total)
+    for i, total in enumerate(sums):
+        store(builder, builder.load(total), out.data, index(i * LANES))
+    return context.get_dummy_value()
+
+
+def _sums(builder: Any, tile: Any, vectors: Any, out: Any, first: Any, size: int) -> None:
+    d, index, lanes = width(builder, vectors), first.type, ir.VectorType(FLOAT, LANES)
+    starts = [builder.mul(builder.add(first, index(b)), d) for b in range(size)]
+    zero = ir.Constant(lanes, [0.0] * LANES)
+    sums = [cgutils.alloca_once_value(builder, zero) for _ in range(size)]  # type: ignore[no-untyped-call]
+    with cgutils.for_range(builder, d) as loop:
+        side = load(builder, tile.data, builder.mul(loop.index, index(LANES)), LANES)
+        for start, total in zip(starts, sums, strict=True):
+            number = builder.load(builder.gep(vectors.data, [builder.add(start, loop.index)]))
+            more = builder.fmul(side, same(builder, number, LANES), flags=FUSED)
+            builder.store(builder.fadd(builder.load(total), more, flags=FUSED), total)
+    for b, total in enumerate(sums):
+        position = builder.mul(builder.add(first, index(b)), index(LANES))
+        store(builder, builder.load(total), out.data, position)
