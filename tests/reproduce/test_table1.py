@@ -10,7 +10,7 @@ import pytest
 from kinfolk.data.jagged import Jagged
 from kinfolk.evaluate.table1 import run_table1
 from kinfolk.reproduce.kept import Kept
-from kinfolk.reproduce.table1 import CHANGED, PAPER, POPULAR, WEIGHED, WithPopularity, ordering, parted, why
+from kinfolk.reproduce.table1 import BESIDE, PAPER, SIZED, WithPopularity, ordering, parted, why
 
 
 def scores(**auc):
@@ -64,9 +64,14 @@ def test_popularity_is_told_apart_from_what_the_score_adds():
 
 def test_the_order_without_popularity_and_what_we_changed_are_told():
     found = scores(**{"ralm": 0.6, "popularity": 0.7, "ralm + popularity": 0.75, "youtube_dnn": 0.8, "kinfolk": 0.82})
+    found = pl.concat([found, scores(**{SIZED: 0.65, "ralm_average": 0.61})])
     found = found.with_columns(pauc=1.2 - pl.col("auc"))
-    _, order, changed = why(found)
-    assert "pAUC: observed ralm > youtube_dnn; the paper has ralm > youtube_dnn. 1 of 1 pairs" in order
+    _, order, sized, changed = why(found)
+    assert "RALM has +0.0500 [+0.0500, +0.0500] of AUC more than without, +0.0400 [+0.0400, +0.0400] more" in sized
+    assert (
+        "pAUC: observed ralm > ralm_average > youtube_dnn; the paper has ralm > youtube_dnn > ralm_average. 2 of 3"
+        in order
+    )
     assert "(preset kinfolk) has +0.2200 [+0.2200, +0.2200] of AUC and -0.2200 [-0.2200, -0.2200] of pAUC" in changed
 
 
@@ -94,14 +99,14 @@ def test_score_and_popularity_count_alike():
 def test_all_five_are_asked_the_same_and_nothing_is_run_twice(asked, tmp_path):
     path = tmp_path / "r.parquet"
     outcome, steps = asked("table1", kept=Kept(path))
-    assert [done for done, *_ in steps] == [1, 2, 3, 4, 5, 6, 7, 8]
-    assert {total for _, total, _ in steps} == {8}
-    assert set(outcome.rows["variant"]) == {*PAPER, POPULAR, WEIGHED, CHANGED}
+    assert [done for done, *_ in steps] == [1, 2, 3, 4, 5, 6, 7, 8, 9]
+    assert {total for _, total, _ in steps} == {9}
+    assert set(outcome.rows["variant"]) == {*PAPER, *BESIDE}
     users = [part["user"].to_list() for part in outcome.rows.partition_by("variant")]
     assert all(u == users[0] for u in users)
     (table,) = outcome.tables
-    assert len(table.rows) == 8
-    assert len(outcome.findings) == 6
+    assert len(table.rows) == 9
+    assert len(outcome.findings) == 7
     assert set(outcome.plots) == {""}
     assert outcome.settings["users asked"] == len(users[0])
     kept = Kept(path, resume=True)
