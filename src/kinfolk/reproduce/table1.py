@@ -172,11 +172,11 @@ def why(rows: pl.DataFrame) -> list[str]:
             f"Without most of popularity (negatives weighted by their clickers in the test): {ordering(rows, 'pauc')}"
         )
     if {SIZED, "ralm_average"} <= set(found):
-        d, e = (told(over_both(found[SIZED] - found[other])) for other in (OURS, "ralm_average"))
+        more, over_average = (told(over_both(found[SIZED] - found[other])) for other in (OURS, "ralm_average"))
         said.append(
             f"Equations 9 and 10 take a cluster of one seed for as much as one of a hundred, and the mean of the seeds "
-            f"does not: with the logarithm of its size added to their logits RALM has {d} of AUC more than without, "
-            f"{e} more than with average."
+            f"does not: with the logarithm of its size added to their logits RALM has {more} of AUC more than without, "
+            f"{over_average} more than with average."
         )
     if CHANGED in found:
         of = {m: matrices(rows, m, "user") for m in ("auc", "pauc")}
