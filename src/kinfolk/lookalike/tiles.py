@@ -67,6 +67,8 @@ def lay(vectors: F32, tile: F32) -> None:
 def gather(vectors: F32, rows: I64) -> F32:
     """float32[n, d], a copy of the rows: read many times, they had better lie together."""
     out = np.empty((len(rows), vectors.shape[1]), np.float32)
+    for i in range(min(AHEAD, len(rows))):
+        fetch_row(vectors, rows[i])  # type: ignore[call-arg]
     for i in range(len(rows)):
         if i + AHEAD < len(rows):
             fetch_row(vectors, rows[i + AHEAD])  # type: ignore[call-arg]

@@ -13,11 +13,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from kinfolk.data.prefetch import AHEAD, fetch_row
+from kinfolk.data.prefetch import fetch_row
 
 F = NDArray[np.floating[Any]]
 I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
+_AHEAD = 6  # rows from the one that is read to the one that is asked for: bags are short
 
 
 @njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
@@ -69,7 +70,7 @@ def weighted_sum_rows(table: F, index: I32, weight: F, offsets: I64, out: F, fir
             o[c] = 0.0
         k, end = offsets[b], offsets[b + 1]
         while k + 2 <= end:
-            for ahead in range(k + AHEAD, min(k + AHEAD + 2, len(index))):
+            for ahead in range(k + _AHEAD, min(k + _AHEAD + 2, len(index))):
                 fetch_row(table, index[ahead])  # type: ignore[call-arg]
             t0, t1, w0, w1 = table[index[k]], table[index[k + 1]], weight[k], weight[k + 1]
             for c in range(m):
@@ -88,7 +89,7 @@ def dot_rows(table: F, x: F, index: I32, out: F, first: int, last: int) -> None:
     for b in range(first, last):
         a = x[b]
         for j in range(index.shape[1]):
-            ahead = b * index.shape[1] + j + AHEAD
+            ahead = b * index.shape[1] + j + _AHEAD
             if ahead < len(uses):
                 fetch_row(table, uses[ahead])  # type: ignore[call-arg]
             t = table[index[b, j]]
