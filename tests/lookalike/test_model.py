@@ -132,9 +132,18 @@ def test_unknown_choice_names_the_choices():
 
 @pytest.mark.parametrize("options", [{}, {"size_aware": True}, {"pooling": "average"}, {"similarity": "dot"}])
 def test_a_user_against_its_own_crowd_scores_as_among_all(options):
-    model, clusters, sizes, users = world(5, 4, 5, 1, **options)
+    """Crowds may be several users' own, or nobody's."""
+    model, clusters, sizes, users = world(5, 4, 7, 1, **options)
     clusters.requires_grad_()
-    every, own = model.score(clusters, sizes, users).diagonal(), model.score_pairs(clusters, sizes, users)
+    users.requires_grad_()
+    mine = torch.tensor([3, 0, 4, 0, 1, 3, 0])
+    every = model.score(clusters, sizes, users)[mine, torch.arange(7)]
+    own = model.score_pairs(clusters, sizes, users, mine)
     torch.testing.assert_close(own, every, atol=1e-5, rtol=1e-5)
-    theirs, mine = (torch.autograd.grad(s.sum(), clusters)[0] for s in (every, own))
-    torch.testing.assert_close(mine, theirs, atol=1e-5, rtol=1e-4)
+    weight = torch.linspace(-1, 2, 7, dtype=own.dtype)
+    learned = [clusters, users, *(p for p in model.parameters() if p.requires_grad)]
+    theirs, ours = (torch.autograd.grad((weight * s).sum(), learned, allow_unused=True) for s in (every, own))
+    for a, b in zip(theirs, ours, strict=True):
+        assert (a is None) == (b is None)
+        if a is not None and b is not None:
+            torch.testing.assert_close(b, a, atol=1e-5, rtol=1e-4)

@@ -13,8 +13,8 @@ from kinfolk.nn.segment_mean import segment_mean
 OFFSETS = [0, 3, 3, 4, 40, 40]
 
 
-def plain(x: Tensor, relu: bool) -> Tensor:
-    e = torch.relu(x) if relu else x
+def plain(x: Tensor, relu: bool, bias: Tensor | float = 0.0) -> Tensor:
+    e = torch.relu(x + bias) if relu else x + bias
     parts = [e[a:b].mean(0) if b > a else torch.zeros(x.shape[1], dtype=x.dtype) for a, b in pairwise(OFFSETS)]
     return torch.stack(parts)
 
@@ -31,6 +31,26 @@ def test_means_and_gradients_are_those_of_plain_torch(relu: bool, dtype: torch.d
     (mine * weight).sum().backward()
     (other * weight).sum().backward()
     torch.testing.assert_close(ours.grad, theirs.grad)
+
+
+@pytest.mark.parametrize("relu", [False, True])
+def test_a_bias_is_added_first_and_rows_after_the_last_segment_are_nobodys(relu: bool) -> None:
+    generator = torch.Generator().manual_seed(2)
+    x = torch.randn(43, 17, generator=generator, requires_grad=True)
+    bias = torch.randn(17, generator=generator, requires_grad=True)
+    weight = torch.randn(5, 17, generator=generator)
+    found, wanted = segment_mean(x, torch.tensor(OFFSETS), relu, bias), plain(x, relu, bias)
+    torch.testing.assert_close(found, wanted)
+    got, want = (torch.autograd.grad((m * weight).sum(), (x, bias)) for m in (found, wanted))
+    torch.testing.assert_close(got, want)
+    assert not got[0][40:].any()
+
+
+def test_the_gradient_of_the_bias_of_many_segments() -> None:
+    x = torch.randn(3000, 8, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    bias = torch.zeros(8, dtype=torch.float64, requires_grad=True)
+    segment_mean(x, torch.arange(0, 3001, 3), relu=True, bias=bias).sum().backward()  # type: ignore[no-untyped-call]
+    torch.testing.assert_close(bias.grad, (x > 0).double().sum(0) / 3)
 
 
 def test_many_rows_on_several_threads_are_the_same() -> None:

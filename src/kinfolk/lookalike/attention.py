@@ -11,6 +11,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from kinfolk.nn.product import product
+
 
 def masked_softmax(logits: Float[Tensor, "*batch k"], valid: Bool[Tensor, "*batch k"]) -> Float[Tensor, "*batch k"]:
     """Softmax over the valid entries of the last axis; a row without any is all zeros, never NaN."""
@@ -48,10 +50,9 @@ class LocalAttention(nn.Module):
         keys = clusters @ self.weight
         return self.temperature * torch.tanh(torch.einsum("ckh,bh->cbk", keys, users))
 
-    def own_logits(self, clusters: Float[Tensor, "b k h"], users: Float[Tensor, "b 1 h"]) -> Float[Tensor, "b k"]:
-        """Attention logits of each crowd's clusters for the user beside it: W_l E_u first, one vector a user."""
-        queries = users @ self.weight.T
-        return self.temperature * torch.tanh((clusters @ queries.transpose(1, 2)).squeeze(-1))
+    def queries(self, users: Float[Tensor, "b h"]) -> Float[Tensor, "b h"]:
+        """W_l E_u: what clusters are compared with where every user has a crowd of their own (`own_crowd`)."""
+        return users @ self.weight.T
 
 
 class GlobalAttention(nn.Module):
@@ -66,7 +67,7 @@ class GlobalAttention(nn.Module):
         self, clusters: Float[Tensor, "c k h"], from_size: Float[Tensor, "c k"], valid: Bool[Tensor, "c k"]
     ) -> Float[Tensor, "c k"]:
         """Every cluster's weight; `from_size` is added to the logits."""
-        logits: Tensor = self.outer(torch.tanh(self.inner(clusters)))
+        logits: Tensor = self.outer(torch.tanh(product(clusters, self.inner.weight)))
         return masked_softmax(logits.squeeze(-1) + from_size, valid)
 
     @torch.no_grad()

@@ -12,6 +12,7 @@ from torch import Tensor
 from kinfolk.lookalike.campaign import Campaign
 from kinfolk.lookalike.clusters_many import kmeans_many
 from kinfolk.lookalike.config import TrainingConfig
+from kinfolk.lookalike.members import draw_members, gather_rows
 from kinfolk.lookalike.model import LookalikeModel
 from kinfolk.nn.segment_mean import segment_mean
 
@@ -35,13 +36,8 @@ class ClusteredSeeds:
     ) -> tuple[Tensor, Tensor]:
         """Clusters [C', k, h] (mean of T(x) over at most `members` drawn of each) and their full sizes [C', k]."""
         start, size = self.start[candidates], self.size[candidates]
-        width = min(config.members, int(size.max(initial=1)))
-        first = (rng.random(size.shape) * size).astype(np.int64)
-        taken = np.minimum(size, width)
-        slot = np.arange(width)
-        use = slot < taken[..., None]
-        rows = self.order[(start[..., None] + (first[..., None] + slot) % np.maximum(size, 1)[..., None])[use]]
-        clusters = self._pool(model, campaign, rows, taken.ravel(), config.centroids, device)
+        rows, offsets = draw_members(self.order, start, size, config.members, rng)
+        clusters = self._pool(model, campaign, rows, offsets, config.centroids, device)
         return clusters.view(*size.shape, -1), torch.from_numpy(size.astype(np.float32)).to(device)
 
     @torch.no_grad()
@@ -51,9 +47,9 @@ class ClusteredSeeds:
         """As `means`, over all members."""
         start, size = self.start[candidates], self.size[candidates]
         flat = size.ravel()
-        ends = np.cumsum(flat)
-        rows = self.order[np.arange(ends[-1]) + np.repeat(start.ravel() - ends + flat, flat)]
-        clusters = self._pool(model, campaign, rows, flat, "constant", device)
+        offsets = np.concatenate([[0], np.cumsum(flat)])
+        rows = self.order[np.arange(offsets[-1]) + np.repeat(start.ravel() - offsets[:-1], flat)]
+        clusters = self._pool(model, campaign, rows, offsets, "constant", device)
         return clusters.view(*size.shape, -1), torch.from_numpy(size.astype(np.float32)).to(device)
 
     @staticmethod
@@ -61,16 +57,16 @@ class ClusteredSeeds:
         model: LookalikeModel,
         campaign: Campaign,
         rows: NDArray[np.int64],
-        counts: NDArray[np.int64],
+        offsets: NDArray[np.int64],
         centroids: str,
         device: str,
     ) -> Tensor:
-        """Clusters of consecutive seeds: float[len(counts), h] from the given rows of `campaign.seeds`."""
-        x = torch.from_numpy(campaign.seeds).index_select(0, torch.from_numpy(rows)).to(device)
-        offsets = torch.from_numpy(np.concatenate([[0], np.cumsum(counts)])).to(device)
+        """Clusters of consecutive seeds: float[len(offsets) - 1, h] from the given rows of `campaign.seeds`."""
+        x = gather_rows(campaign.seeds, rows).to(device)
+        ends = torch.from_numpy(offsets).to(device)
         if centroids == "input":
-            return model.transform(segment_mean(x, offsets)) * (offsets.diff() > 0).unsqueeze(1)
-        means = model.means(x, offsets)
+            return model.transform(segment_mean(x, ends)) * (ends.diff() > 0).unsqueeze(1)
+        means = model.means(x, ends)
         return means.detach() if centroids == "constant" else means
 
 

@@ -12,7 +12,9 @@ from torch import Tensor, nn
 
 from kinfolk.lookalike.attention import GlobalAttention, LocalAttention, OrderedAttention, masked_softmax
 from kinfolk.lookalike.config import LookalikeConfig
+from kinfolk.lookalike.own_crowd import own_crowd
 from kinfolk.lookalike.weights import EPSILON
+from kinfolk.nn.product import product
 from kinfolk.nn.segment_mean import segment_mean
 from kinfolk.nn.unit import unit
 from kinfolk.nn.weighted_sum import weighted_sum
@@ -39,17 +41,17 @@ class LookalikeModel(nn.Module):
 
     def transform(self, x: Float[Tensor, "*n m"]) -> Float[Tensor, "*n h"]:
         """Look-alike embeddings E of universal embeddings x: the layer both towers share."""
-        out: Tensor = self.activation(self._linear(x))
+        out: Tensor = self.activation(product(self._input(x), self.layer.weight, self.layer.bias))
         return out
 
     def means(self, x: Float[Tensor, "n m"], offsets: Int[Tensor, s1]) -> Float[Tensor, "s h"]:
         """Means of T(x) over segments x[offsets[s]:offsets[s + 1]], 0 for an empty one."""
         if self.config.activation == "relu":
-            return segment_mean(self._linear(x), offsets, relu=True)
+            return segment_mean(product(self._input(x), self.layer.weight), offsets, relu=True, bias=self.layer.bias)
         return segment_mean(self.transform(x), offsets)
 
-    def _linear(self, x: Tensor) -> Tensor:
-        out: Tensor = self.layer(self.dropout(unit(x) if self.config.unit_input else x))
+    def _input(self, x: Tensor) -> Tensor:
+        out: Tensor = self.dropout(unit(x) if self.config.unit_input else x)
         return out
 
     @torch.no_grad()
@@ -92,23 +94,25 @@ class LookalikeModel(nn.Module):
 
     def score_pairs(
         self,
-        clusters: Float[Tensor, "b k h"],
-        sizes: Float[Tensor, "b k"],
+        clusters: Float[Tensor, "c k h"],
+        sizes: Float[Tensor, "c k"],
         users: Float[Tensor, "b h"],
+        mine: Int[Tensor, " b"],
     ) -> Float[Tensor, " b"]:
-        """`score` of each user against one crowd of its own alone; arguments as there."""
-        valid, users = sizes > 0, users[:, None]
+        """`score` of each user against one crowd alone, `mine` (int64, a row of clusters); arguments as there."""
+        valid = sizes > 0
         if self.config.pooling == "average":
             share = sizes / sizes.sum(-1, keepdim=True).clamp_min(1.0)
-            return self._along(users, share[:, None] @ clusters)
+            return self._along(users, weighted_sum(share, clusters).index_select(0, mine))
         from_size = torch.log(sizes.clamp_min(1.0)) if self.config.size_aware else torch.zeros_like(sizes)
-        total = torch.zeros(len(clusters), dtype=users.dtype, device=users.device)
+        total = torch.zeros(len(users), dtype=users.dtype, device=users.device)
         if self.config.alpha:
-            weights = self.global_(clusters, from_size, valid)
-            total = total + self.config.alpha * self._along(users, weighted_sum(weights, clusters)[:, None])
+            crowd = weighted_sum(self.global_(clusters, from_size, valid), clusters)
+            total = total + self.config.alpha * self._along(users, crowd.index_select(0, mine))
         if self.config.beta:
-            weights = masked_softmax(self.local.own_logits(clusters, users) + from_size, valid)
-            total = total + self.config.beta * self._along(users, weighted_sum(weights, clusters)[:, None])
+            queries = self.local.queries(users)
+            crowd = own_crowd(clusters, queries, mine, from_size, valid, self.local.temperature)
+            total = total + self.config.beta * self._along(users, crowd)
         return total
 
     def logit(self, score: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
@@ -122,10 +126,10 @@ class LookalikeModel(nn.Module):
         return unit(crowd) @ unit(users).T
 
     def _along(self, users: Tensor, crowd: Tensor) -> Tensor:
-        """users [b, 1, h], crowd [b, 1, h] -> [b]."""
+        """users [b, h], crowd [b, h] -> [b]."""
         if self.config.similarity == "dot":
-            return (users * crowd).sum((1, 2))
-        return (unit(users) * unit(crowd)).sum((1, 2))
+            return (users * crowd).sum(1)
+        return (unit(users) * unit(crowd)).sum(1)
 
     def _local_similarity(self, users: Tensor, clusters: Tensor, weights: Tensor) -> Tensor:
         """cos(E_u, sum_j w_j E_s[j]) from k dot products and the Gram matrix, without an h-wide sum for each pair."""

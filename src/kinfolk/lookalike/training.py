@@ -57,7 +57,7 @@ def train_lookalike(
     if model.config.start == "average":
         model.centre(torch.from_numpy(campaign.targets).to(device))
     learned = [p for p in model.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(learned, lr=config.lr, weight_decay=config.weight_decay)
+    optimiser = torch.optim.AdamW(learned, lr=config.lr, weight_decay=config.weight_decay, fused=True)
     fit_rows, held_rows = _split(campaign, config, seed)
     run = {"seed": seed, "samples": len(campaign), "model": asdict(model.config), "training": asdict(config)}
     state = Checkpoint(checkpoint, "lookalike", model, optimiser, run)
@@ -119,7 +119,7 @@ def batch_loss(
     mine = torch.from_numpy(row.astype(np.int64)).to(device)
     if config.loss == "sigmoid":
         labels = torch.from_numpy(campaign.label[batch].astype(np.float32)).to(device)
-        own = model.score_pairs(clusters.index_select(0, mine), sizes[mine], users)
+        own = model.score_pairs(clusters, sizes, users, mine)
         return nn.functional.binary_cross_entropy_with_logits(model.logit(own), labels)
     return in_batch_softmax(
         model.logit(model.score(clusters, sizes, users)),
