@@ -34,9 +34,15 @@ def test_rows_that_do_not_lie_side_by_side() -> None:
     torch.testing.assert_close(product(x, weight), x)
 
 
-def test_it_repeats_bit_for_bit() -> None:
-    x, weight = torch.randn(5000, 64), torch.randn(32, 64)
-    assert torch.equal(product(x, weight), product(x, weight))
+def test_it_repeats_bit_for_bit_with_its_gradients() -> None:
+    generator = torch.Generator().manual_seed(2)
+    x, weight, up = (torch.randn(shape, generator=generator) for shape in ((5000, 64), (32, 64), (5000, 32)))
+    weight.requires_grad_()
+    first, *others = (product(x, weight) for _ in range(4))
+    wanted = torch.autograd.grad(first, weight, up)[0]
+    for again in others:
+        assert torch.equal(again, first)
+        assert torch.equal(torch.autograd.grad(again, weight, up)[0], wanted)
 
 
 def test_double_precision_stays_double() -> None:
