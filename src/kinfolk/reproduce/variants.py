@@ -43,15 +43,15 @@ def _lookalike(**values: object) -> Change:
 
 
 def _training(**values: object) -> Change:
-    return lambda p: replace(p, training=replace(p.training, **values))  # type: ignore[arg-type]
+    return lambda p: replace(p, training=replace(p.training, **values))  # type: ignore[arg-type]  # names below
 
 
 def _campaign(**values: object) -> Change:
-    return lambda p: replace(p, campaign=replace(p.campaign, **values))  # type: ignore[arg-type]
+    return lambda p: replace(p, campaign=replace(p.campaign, **values))  # type: ignore[arg-type]  # names below
 
 
 def _represent(**values: object) -> Change:
-    return lambda p: replace(p, represent=replace(p.represent, **values))  # type: ignore[arg-type]
+    return lambda p: replace(p, represent=replace(p.represent, **values))  # type: ignore[arg-type]  # names below
 
 
 def _concat(p: Preset) -> Preset:
