@@ -50,9 +50,10 @@ def replay(
     from kinfolk.cli.client import Client
     from kinfolk.cli.progress import step_progress
     from kinfolk.cli.replaying import Replay, read_log
+    from kinfolk.serve.signalled import Signalled
 
     console = Console(stderr=True)
-    stop = threading.Event()
+    stop = Signalled()
     with Client(url, stop.wait, patience) as client:
         with console.status("reading the log"):
             log = read_log(events, schema, first, last)

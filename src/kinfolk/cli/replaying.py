@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -20,6 +19,8 @@ from kinfolk.errors import DataError
 if TYPE_CHECKING:
     import polars as pl
     from rich.table import Table
+
+    from kinfolk.serve.signalled import Signalled
 
 _GATHER_S = 0.02
 _SHOWN = ("accepted", "duplicates", "unknown_users", "unknown_candidates", "refused_retired", "forgotten")
@@ -85,7 +86,7 @@ class Replay:
         *,
         batch: int,
         speed: float,
-        stop: threading.Event,
+        stop: Signalled,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client, self._log, self._batch, self._speed = client, log, batch, speed

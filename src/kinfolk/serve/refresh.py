@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 
@@ -18,6 +17,7 @@ from kinfolk.serve.context import Context
 from kinfolk.serve.metrics import Metrics
 from kinfolk.serve.routes import health
 from kinfolk.serve.run import bind, ended_early, on_signals, server_of, stop_engine, url_of, warn
+from kinfolk.serve.signalled import Signalled
 from kinfolk.serve.watch import Watch
 from kinfolk.settings import Settings, without_password
 
@@ -44,7 +44,7 @@ def refresh_alone(settings: Settings) -> None:
         warn(backend)
         engine = make_engine(settings, backend, bundle, answers=False)
         app = health_app(engine, backend.keys, settings, system_clock)
-        server, done = server_of(app, settings), threading.Event()
+        server, done = server_of(app, settings), Signalled()
         last = on_signals(app.state.context, done.set if sock is None else server.stop)
         try:
             engine.start()

@@ -25,6 +25,7 @@ from kinfolk.serve import logs, memory, threads
 from kinfolk.serve.assemble import check_store, load_bundle, make_engine, make_listener, open_bus, open_store
 from kinfolk.serve.auth import check_open
 from kinfolk.serve.context import Context
+from kinfolk.serve.signalled import Signalled
 from kinfolk.settings import Settings, without_password
 
 if TYPE_CHECKING:
@@ -203,7 +204,6 @@ def ended_early() -> Iterator[None]:
 
     def end(number: int, _: object) -> None:
         _asked.set()
-        logs.logger().info("stopped", said="before it was ready")
         raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(0)
 
     _asked.clear()
@@ -213,12 +213,16 @@ def ended_early() -> Iterator[None]:
     signal.signal(signal.SIGHUP, _ignored)
     try:
         yield
+    except (KeyboardInterrupt, SystemExit):
+        if _asked.is_set():  # said here, not in the handler, which may have come up while a line was being written
+            logs.logger().info("stopped", said="before it was ready")
+        raise
     finally:
         for number, handler in old.items():
             signal.signal(number, handler)
 
 
-_asked = threading.Event()
+_asked = Signalled()
 """Whether a stop was asked for before the server was ready."""
 
 

@@ -13,11 +13,11 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 from pathlib import Path
 
 from kinfolk.errors import KinfolkError
 from kinfolk.serve import logs
+from kinfolk.serve.signalled import Signalled
 from kinfolk.settings import Settings
 
 _SHORT_LIFE_S = 5.0
@@ -40,7 +40,7 @@ def supervise(settings: Settings, sock: socket.socket) -> None:
 
     logs.configure(settings.log_level, settings.log_format)
     log = logs.logger()
-    stop, swap = threading.Event(), threading.Event()
+    stop, swap = Signalled(), Signalled()
     folder = tempfile.mkdtemp(prefix="kinfolk-metrics-")
     old = {
         signal.SIGTERM: signal.signal(signal.SIGTERM, lambda *_: stop.set()),

@@ -19,6 +19,7 @@ from kinfolk.cli.client import Client, ServerError
 from kinfolk.cli.demo.feeds import Feeds
 from kinfolk.cli.demo.plan import Look, Plan, plan
 from kinfolk.cli.demo.process import serving
+from kinfolk.serve.signalled import Signalled
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -128,7 +129,7 @@ def run_live(
 
     assert bundle.path is not None
     todo = plan(log, terms, bundle.user_ids, most_clicks)
-    stop = threading.Event()
+    stop = Signalled()
     with _alarm(most_seconds, stop), serving(bundle.path, folder, most_seconds) as url:
         console.print(f"kinfolk serve {bundle.path} listens on {url}; its log: {folder / 'serve.log'}")
         with Client(url, stop.wait, most_seconds) as client, step_progress(console, "replaying") as bars:
@@ -154,7 +155,7 @@ def run_live(
 class _Session:
     """Plays up to each look, looks, and plays the rest, until it is told to stop."""
 
-    def __init__(self, client: Client, log: Log, todo: Plan, stop: threading.Event, bars: Bars) -> None:
+    def __init__(self, client: Client, log: Log, todo: Plan, stop: Signalled, bars: Bars) -> None:
         self._client, self._log, self._todo, self._stop, self._bars = client, log, todo, stop, bars
         self._shift = time.time() - float(todo.time[-1])
         self._note = ""
@@ -251,7 +252,7 @@ class _Session:
 
 
 @contextmanager
-def _alarm(seconds: float, stop: threading.Event) -> Iterator[None]:
+def _alarm(seconds: float, stop: Signalled) -> Iterator[None]:
     """Sets `stop` when the time is up."""
     timer = threading.Timer(seconds, stop.set)
     timer.daemon = True
