@@ -225,11 +225,12 @@ class _Session:
         members = self._members(path)
         best, few = list(members), list(members)[: max(1, facts["eligible"] // 100)]
         if self._bound is None:
-            self._bound = members[few[-1]]
-        alike = {"candidate": self._todo.item, "min_score": self._bound, "exclude": list(self._todo.met)}
-        told = self._client.send("POST", "/v1/audiences/estimate", json.dumps(alike).encode())
+            self._bound, size = members[few[-1]], len(few)  # a question now might meet a newer crowd
+        else:
+            alike = {"candidate": self._todo.item, "min_score": self._bound, "exclude": list(self._todo.met)}
+            size = self._client.send("POST", "/v1/audiences/estimate", json.dumps(alike).encode())["size"]
         return Growth(
-            look.clicks, facts["matched"], facts["eligible"], len(look.later), told["size"],
+            look.clicks, facts["matched"], facts["eligible"], len(look.later), size,
             len(few), sum(u in look.later for u in few), len(best), sum(u in look.later for u in best),
         )  # fmt: skip
 
