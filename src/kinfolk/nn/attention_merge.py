@@ -30,6 +30,26 @@ class AttentionMerge(nn.Module):
         self.weight = nn.Linear(attention_size, 1, bias=False)
         self.nothing = nn.Parameter(torch.randn(embedding_size) * embedding_size**-0.5)
 
+    def logits(self, H: Tensor) -> Tensor:
+        """float[...] of vectors float[..., m]: U w2, but for a constant; the softmax of these are the weights."""
+        # tanh(x) = 2 sigmoid(2x) - 1, which torch computes several times faster; the -1 moves all fields alike
+        scaled: Tensor = 2 * self.weight(torch.sigmoid(2 * self.hidden(H))).squeeze(-1)
+        return scaled
+
+    def weights(self, logits: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+        """Weights of fields.
+
+        Args:
+            logits: float[B, n].
+            present: bool[B, n], False where a user has no value in a field.
+
+        Returns:
+            w float[B, n] and what of M no field says, float[B, m]: `nothing` where a user has none, else 0.
+        """
+        some = present.any(dim=1, keepdim=True)
+        logits = logits.masked_fill(~present & some, -torch.inf)  # a row of -inf alone would be NaN
+        return torch.softmax(logits, dim=1) * some, (~some) * self.nothing
+
     def forward(self, H: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
         """Merge the fields.
 
@@ -41,10 +61,5 @@ class AttentionMerge(nn.Module):
             M float[B, m] and w float[B, n]. w is 0 for absent fields and sums to 1, except that a user without any
             field has w = 0 and the learned vector `nothing` for M.
         """
-        # tanh(x) = 2 sigmoid(2x) - 1, which torch computes several times faster; the -1 moves all fields alike
-        logits = 2 * self.weight(torch.sigmoid(2 * self.hidden(H))).squeeze(-1)
-        some = present.any(dim=1, keepdim=True)
-        logits = logits.masked_fill(~present & some, -torch.inf)  # a row of -inf alone would be NaN
-        w = torch.softmax(logits, dim=1) * some
-        M = weighted_sum(w, H) + (~some) * self.nothing
-        return M, w
+        w, nothing = self.weights(self.logits(H), present)
+        return weighted_sum(w, H) + nothing, w

@@ -14,7 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from kinfolk.data.vocabulary import UNKNOWN
-from kinfolk.nn.lookup import mean_rows
+from kinfolk.nn.attention_merge import AttentionMerge
+from kinfolk.nn.lookup import has_kernels, mean_rows, merged_rows, shared_bags
+from kinfolk.nn.weighted_sum import weighted_sum
 
 
 class FieldEmbedding(nn.Module):
@@ -49,3 +51,40 @@ class FieldEmbedding(nn.Module):
         n = len(self.starts)
         H = mean_rows(self.weight, index, offsets)
         return H.view(-1, n, H.shape[1]), (offsets.diff() > 0).view(-1, n)
+
+    def merged(
+        self, merge: AttentionMerge, index: Tensor, offsets: Tensor, beside: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """What `merge` makes of all fields; on a CPU without a vector for each.
+
+        The logit of a field with one value is that of the value's row, computed once in a batch however many users
+        have it, and M is a weighted sum of rows.
+
+        Args:
+            merge: the merge layer.
+            index, offsets: as `forward` takes them.
+            beside: vectors float[B, j, m] of further fields and bool[B, j] where they are present.
+
+        Returns:
+            M float[B, m] and w float[B, n + j], as `merge` gives them.
+        """
+        if not has_kernels(self.weight):
+            H, present = self(index, offsets)
+            if beside is not None:
+                H, present = torch.cat([H, beside[0]], dim=1), torch.cat([present, beside[1]], dim=1)
+            merged: tuple[Tensor, Tensor] = merge(H, present)
+            return merged
+        n = len(self.starts)
+        present = (offsets.diff() > 0).view(-1, n)
+        left, starts, place = shared_bags(index, offsets, len(self.weight))
+        logits = present.new_zeros(present.shape, dtype=self.weight.dtype)
+        if len(left):
+            logits = merge.logits(mean_rows(self.weight, left, starts)).index_select(0, place).view(-1, n)
+        if beside is None:
+            w, nothing = merge.weights(logits, present)
+            return merged_rows(self.weight, index, offsets, w) + nothing, w
+        vectors, there = beside
+        logits = torch.cat([logits, merge.logits(vectors)], dim=1)
+        w, nothing = merge.weights(logits, torch.cat([present, there], dim=1))
+        M = merged_rows(self.weight, index, offsets, w[:, :n]) + weighted_sum(w[:, n:], vectors)
+        return M + nothing, w

@@ -1,4 +1,4 @@
-"""Differentiable lookups in an embedding table with sparse gradients: `mean_rows`, `dot_rows`.
+"""Differentiable lookups in an embedding table with sparse gradients: `mean_rows`, `merged_rows`, `dot_rows`.
 
 The gradient of a table holds only the rows that a batch used, each once, as a `torch.sparse_coo_tensor`; `RowAdam` and
 `torch.optim.SparseAdam` take it as it is. On a CPU the loops of `kinfolk.nn.rows` run; elsewhere, plain torch.
@@ -45,6 +45,38 @@ def dot_rows(table: Tensor, x: Tensor, index: Tensor) -> Tensor:
         float[B, K]; the gradient of `table` is sparse.
     """
     return _DotRows.apply(table, x, index)  # type: ignore[no-any-return, no-untyped-call]  # untyped in torch
+
+
+def merged_rows(table: Tensor, index: Tensor, offsets: Tensor, w: Tensor) -> Tensor:
+    """Σ_i w[b, i] · mean of the rows of bag b · n + i, without a vector for each bag.
+
+    Args:
+        table: float[V, m], on the CPU.
+        index: int32[values], rows of the table.
+        offsets: int64[B · n + 1]; an empty bag adds nothing.
+        w: float[B, n].
+
+    Returns:
+        float[B, m]; the gradient of `table` is sparse.
+    """
+    return _MergedRows.apply(table, index, offsets, w)  # type: ignore[no-any-return, no-untyped-call]  # untyped in torch
+
+
+def shared_bags(index: Tensor, offsets: Tensor, height: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The bags that are left when those of one value are told once each, for what depends on a bag's mean alone.
+
+    Args:
+        index: int32[values], rows of a table of `height`, on the CPU.
+        offsets: int64[bags + 1].
+
+    Returns:
+        index and offsets of q bags, none of them empty, and int64[bags]: which of them each is, 0 for an empty one.
+    """
+    left, starts = np.empty(len(index), np.int32), np.empty(len(offsets), np.int64)
+    place = np.empty(len(offsets) - 1, np.int64)
+    q = rows.share_bags(_np(index), _np(offsets), _scratch(height), left, starts, place)
+    starts = starts[: q + 1]
+    return torch.from_numpy(left[: starts[-1]]), torch.from_numpy(starts), torch.from_numpy(place)
 
 
 def has_kernels(table: Tensor) -> bool:
@@ -109,6 +141,36 @@ class _MeanRows(torch.autograd.Function):
         work = (len(index) + len(values)) * ctx.shape[1]
         spread(rows.sum_rows, len(values), work, _np(grad), bag, places.starts, False, _np(values))
         return places.sparse(values, ctx.shape), None, None
+
+
+class _MergedRows(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, index: Tensor, offsets: Tensor, w: Tensor) -> Tensor:
+        weight = w.new_empty(len(index))
+        rows.bag_weights(_np(w.contiguous()).ravel(), _np(offsets), _np(weight))
+        ctx.save_for_backward(table, index, offsets, weight)
+        ctx.n = w.shape[1]
+        out = table.new_empty(len(w), table.shape[1])
+        own = np.ascontiguousarray(_np(offsets)[:: ctx.n])
+        work = (len(index) + len(out)) * table.shape[1]
+        spread(rows.weighted_sum_rows, len(out), work, _np(table), _np(index), _np(weight), own, _np(out))
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, Tensor]:
+        table, index, offsets, weight = ctx.saved_tensors
+        grad = grad.contiguous()
+        work = (len(index) + len(grad)) * table.shape[1]
+        grad_w = grad.new_empty(len(grad), ctx.n)
+        spread(rows.dot_bags, len(grad), work, _np(table), _np(grad), _np(index), _np(offsets), _np(grad_w))
+        places = _Uses(_np(index), table.shape[0])
+        bag, moved = np.empty(len(index), np.int32), np.empty_like(_np(weight))
+        own = np.ascontiguousarray(_np(offsets)[:: ctx.n])
+        rows.transpose_weighted(own, places.place, _np(weight), places.starts, bag, moved)
+        values = grad.new_empty(len(places.rows), table.shape[1])
+        spread(rows.weighted_sum_rows, len(values), work, _np(grad), bag, moved, places.starts, _np(values))
+        return places.sparse(values, table.shape), None, None, grad_w
 
 
 class _DotRows(torch.autograd.Function):

@@ -167,3 +167,73 @@ def transpose_weighted(offsets: I64, place: I32, weight: F, starts: I64, bag: I3
             bag[next_[s]] = b
             weight_out[next_[s]] = weight[k]
             next_[s] += 1
+
+
+@njit(nogil=True, cache=True)
+def bag_weights(w: F, offsets: I64, out: F) -> None:
+    """out[k] = w[bag] / size of the bag, for every value k; w: float[bags], offsets: int64[bags + 1]."""
+    for b in range(len(w)):
+        size = offsets[b + 1] - offsets[b]
+        for k in range(offsets[b], offsets[b + 1]):
+            out[k] = w[b] / w.dtype.type(size)
+
+
+@njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
+def dot_bags(table: F, x: F, index: I32, offsets: I64, out: F, first: int, last: int) -> None:
+    """out[b, i] = x[b] · mean of the rows of bag b · n + i, 0 for an empty one; x: float[B, m], out: float[B, n]."""
+    n, m = out.shape[1], table.shape[1]
+    for b in range(first, last):
+        a = x[b]
+        for i in range(n):
+            start, end = offsets[b * n + i], offsets[b * n + i + 1]
+            total = a.dtype.type(0.0)
+            for k in range(start, end):
+                if k + _AHEAD < len(index):
+                    fetch_row(table, index[k + _AHEAD])  # type: ignore[call-arg]
+                t = table[index[k]]
+                s = a.dtype.type(0.0)
+                for c in range(m):
+                    s += a[c] * t[c]
+                total += s
+            out[b, i] = total / a.dtype.type(max(end - start, 1))
+
+
+@njit(nogil=True, cache=True)
+def share_bags(index: I32, offsets: I64, slot: I32, out_index: I32, out_offsets: I64, place: I64) -> int:
+    """Bags without repetition: each row that is alone in a bag once, then the bags of several values.
+
+    Args:
+        index: int32[values].
+        offsets: int64[bags + 1].
+        slot: int32[V] of -1, which it is again afterwards.
+        out_index: int32[values], written: the values of the bags that are left.
+        out_offsets: int64[bags + 1], written: where they begin.
+        place: int64[bags], written: which of them stands for a bag; 0 for an empty one.
+
+    Returns:
+        How many are left.
+    """
+    r = 0
+    for b in range(len(place)):
+        place[b] = 0
+        if offsets[b + 1] - offsets[b] == 1:
+            row = index[offsets[b]]
+            if slot[row] < 0:
+                slot[row] = r
+                out_index[r] = row
+                r += 1
+            place[b] = slot[row]
+    for s in range(r):
+        slot[out_index[s]] = -1
+        out_offsets[s] = s
+    at, found = r, r
+    for b in range(len(place)):
+        if offsets[b + 1] - offsets[b] > 1:
+            out_offsets[found] = at
+            place[b] = found
+            found += 1
+            for k in range(offsets[b], offsets[b + 1]):
+                out_index[at] = index[k]
+                at += 1
+    out_offsets[found] = at
+    return found

@@ -13,9 +13,8 @@ from kinfolk.represent.represented import Represented
 
 F32 = NDArray[np.float32]
 
-_FLOATS = 1 << 21
-"""Of the fields' vectors of the users embedded at a time: what is made of them stays in the cache. 28 fields take 10 µs
-a user on one core so, and 26 where 8192 users are embedded at a time."""
+_USERS = 4096  # at a time
+_FLOATS = 1 << 21  # of the vectors of all fields of these users, where fields lie side by side: a cache holds them
 
 
 @overload
@@ -75,7 +74,9 @@ def embed(
     encoder, device = model.encoder, next(model.encoder.parameters()).device
     x = np.empty((len(users), encoder.config.embedding_size), np.float32)
     w = np.empty((len(users), len(encoder.field_names)), np.float32)
-    size = batch_size or max(256, _FLOATS // (len(encoder.field_names) * encoder.deep_size))
+    side_by_side = encoder.merge is None
+    fitting = max(256, _FLOATS // (len(encoder.field_names) * encoder.deep_size)) if side_by_side else _USERS
+    size = batch_size or fitting
     moments = None if now is None else np.broadcast_to(np.asarray(now, np.float64), len(users))
     was_training = encoder.training
     encoder.eval()

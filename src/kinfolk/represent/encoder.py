@@ -153,20 +153,30 @@ class UserEncoder(nn.Module):
         return unit(mean_rows(self.factors, batch.index[at] - first, offsets))
 
     def _deep(self, batch: UserBatch) -> tuple[Tensor, Tensor | None]:
-        H, present = self.lookups(batch)
-        M, w = (H.flatten(1), None) if self.merge is None else self.merge(H, present)
+        M, w = self.merged(batch)
         return self.mlp(M), w
+
+    def merged(self, batch: UserBatch) -> tuple[Tensor, Tensor | None]:
+        """What the MLP reads: M float[B, m] and weights float[B, n], or all fields side by side and None."""
+        if self.merge is None:
+            return self.lookups(batch)[0].flatten(1), None
+        beside = self._numbers(batch)
+        if self.fields is None:
+            assert beside is not None  # there is a field
+            merged: tuple[Tensor, Tensor] = self.merge(*beside)
+            return merged
+        return self.fields.merged(self.merge, batch.index, batch.offsets, beside)
 
     def lookups(self, batch: UserBatch) -> tuple[Tensor, Tensor]:
         """H float[B, n, m] and present bool[B, n]."""
-        H: list[Tensor] = []
-        present: list[Tensor] = []
-        if self.fields is not None:
-            looked_up, some = self.fields(batch.index, batch.offsets)
-            H.append(looked_up)
-            present.append(some)
-        if self.numbers is not None:
-            some = batch.has_numbers[:, None]
-            H.append((self.numbers(batch.numbers) * some)[:, None])
-            present.append(some)
+        looked_up = [] if self.fields is None else [self.fields(batch.index, batch.offsets)]
+        beside = self._numbers(batch)
+        H, present = zip(*looked_up, *([] if beside is None else [beside]), strict=True)
         return (H[0], present[0]) if len(H) == 1 else (torch.cat(H, dim=1), torch.cat(present, dim=1))
+
+    def _numbers(self, batch: UserBatch) -> tuple[Tensor, Tensor] | None:
+        """float[B, 1, m] of all continuous fields, and bool[B, 1] where they are present; None: there are none."""
+        if self.numbers is None:
+            return None
+        there = batch.has_numbers[:, None]
+        return (self.numbers(batch.numbers) * there)[:, None], there
