@@ -166,6 +166,7 @@ def train_stages(
     if chosen.co_click and episodes is not None:
         learned_weight = learn_weight(represented, weights, episodes, seed=seed)
         weights = weights.with_co_click(learned_weight.weight).with_activity(learned_weight.active)
+        weights = weights.with_bias(learned_weight.bias)
         told_of = asdict(learned_weight)
         metrics["activity"] = [told_of.pop("active")]
         metrics["co-click"] = [told_of]

@@ -79,3 +79,22 @@ def test_least_detectable_difference_has_the_power_it_names():
 def test_an_unknown_method_is_named():
     with pytest.raises(OptionError, match="'c'"):
         paired_differences(frame(), "a", "c", "auc")
+
+
+def test_pairs_or_clusters_count_alike():
+    """One cluster of nine pairs at +1, two of one pair at -1 each."""
+    rows = [
+        {"h": h, "user": u, "method": m, "x": d if m == "a" else 0.0}
+        for h, size, d in ((0, 9, 1.0), (1, 1, -1.0), (2, 1, -1.0))
+        for u in range(size)
+        for m in ("a", "b")
+    ]
+    scores = pl.DataFrame(rows)
+    even = compare(scores, "a", "b", "x", unit=("h", "user"), cluster="h")
+    every = compare(scores, "a", "b", "x", unit=("h", "user"), cluster="h", even=False)
+    assert even.mean == pytest.approx(-1 / 3)
+    assert every.mean == pytest.approx(7 / 11)
+    assert every.low <= every.mean <= every.high
+    # sums less mean times size, over the mean size: 9 (1 - 7/11), and twice -1 - 7/11
+    parts = np.array([9 * 4 / 11, -18 / 11, -18 / 11]) / (11 / 3)
+    assert every.detectable == pytest.approx(detectable(parts))

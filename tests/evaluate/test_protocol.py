@@ -96,3 +96,8 @@ def test_a_model_that_saw_the_test_is_refused():
         check_honest(terms, trained_until=50.0, removed_items=["a"], simulated_items=["a", "b"])
     with pytest.raises(ProtocolError):
         check_honest(terms, trained_until=math.inf, removed_items=[], simulated_items=[])
+
+
+def test_histories_grow_where_times_are_real():
+    assert KNOWN["globo"].fresh is None
+    assert KNOWN["movielens-1m"].fresh is False

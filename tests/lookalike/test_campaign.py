@@ -72,7 +72,8 @@ def test_no_sample_has_a_user_among_earlier_clickers_and_seeds_come_from_the_sec
 
 def test_a_planted_seed_is_dropped_whatever_its_label():
     rows = random_rows(1)
-    shown = [(u, i, t, 1) for u, i, t in rows] + [(u, (i + 5) % 12, t, 0) for u, i, t in rows]
+    shown = [(u, i, t, 1) for u, i, t in rows]
+    shown += [(u, (i + away) % 12, t, 0) for u, i, t in rows for away in range(1, 12)]  # so many that nobody is drawn
     plain = build(log_of(rows, shown=shown))
     c = 0
     planted_user, item = int(plain.seed_user[plain.offsets[c]]), int(plain.item[c])
@@ -87,8 +88,10 @@ def test_a_planted_seed_is_dropped_whatever_its_label():
         for u in range(40)
         if not plain.is_known(np.int64(c), np.int64(u)) and u not in plain.user[plain.candidate == c]
     )
-    grown = build(log_of(rows, shown=[*shown, (other, item, 26.0, 0)]))
-    assert len(grown) == len(plain) + 1, "one who is no seed does count"
+    asked = build(log_of(rows, shown=[(other, item, 26.0, 0), (planted_user, item, 26.0, 0)]))
+    stayed = asked.user[(asked.candidate == c) & (asked.label == 0)]
+    assert other in stayed, "one who is no seed does count"
+    assert planted_user not in stayed
 
 
 def test_the_identity_of_a_candidate_is_no_input():
@@ -138,3 +141,23 @@ def test_of_what_was_shown_and_not_clicked_so_many_for_each_click_are_kept(negat
     assert int((got.label == 0).sum()) == negatives * clicked
     fewer = build(log_of(rows, shown=shown), config=replace(CONFIG, negatives=negatives, max_samples=7))
     assert np.bincount(fewer.label).tolist() == [7 * negatives, 7]
+
+
+def test_where_impressions_are_few_others_are_drawn_besides():
+    rows = random_rows(5)
+    clicked = {(u, i) for u, i, _ in rows}
+    shown = [(u, i, 29.0, 0) for u in range(40) for i in range(12) if (u, i) not in clicked][:3]
+    drawn, few = build(log_of(rows)), build(log_of(rows, shown=shown))
+    asked = {(int(u), int(few.item[c])) for u, c in zip(few.user, few.candidate, strict=True)}
+    assert {(u, i) for u, i, _, _ in shown if i in few.item} <= asked
+    share = [(c.label == 0).sum() / (c.label == 1).sum() for c in (drawn, few)]
+    assert share[1] == pytest.approx(share[0], rel=0.2)
+    for u, c, y in zip(few.user, few.candidate, few.label, strict=True):
+        assert y or not few.is_known(np.int64(c), np.int64(u))
+    many = [(u, i, 29.0, 0) for u in range(40) for i in range(12) if (u, i) not in clicked]
+    enough = build(log_of(rows, shown=many), config=replace(CONFIG, negatives=1))
+    pairs = {
+        (int(u), int(enough.item[c]))
+        for u, c in zip(enough.user[enough.label == 0], enough.candidate[enough.label == 0], strict=True)
+    }
+    assert pairs <= {(u, i) for u, i, _, _ in many}, "nobody is drawn where enough were shown"

@@ -162,3 +162,15 @@ def test_co_clicks_weigh_more_where_items_are_new(taught, small_log, monkeypatch
         monkeypatch.setattr(blend, "newness", lambda view, window, share=share: share)
         weight.append(blend.learn_weight(taught.represented, taught.weights, episodes, seed=0).weight)
     assert weight[1] / weight[0] == pytest.approx((blend.SHARE + blend.SHARE_OF_NEW) / blend.SHARE)
+
+
+def test_the_bias_makes_those_who_come_as_likely_as_those_who_stay(taught):
+    """A loss of differences leaves it at 0, so that it says nothing; on held-out episodes both kinds count as half."""
+    assert taught.weights.arrays["bias"] != 0
+    rng = np.random.default_rng(0)
+    came, stayed = rng.normal(2.0, 1.0, 500), rng.normal(1.0, 1.0, 4000)
+    b = blend.even_bias(came, stayed)
+    means = [(1 / (1 + np.exp(-(x + b)))).mean() for x in (came, stayed)]
+    assert sum(means) == pytest.approx(1, abs=1e-6)
+    assert b == pytest.approx(-1.5, abs=0.05)
+    assert blend.even_bias(np.zeros(3), np.zeros(5)) == pytest.approx(0, abs=1e-6)

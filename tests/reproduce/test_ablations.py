@@ -115,21 +115,23 @@ def test_a_leak_flatters_validation_and_is_told_beside_the_truth(asked):
     assert len({part["eauc"].to_numpy().tobytes() for part in outcome.rows.partition_by("variant")}) == 3
 
 
-def test_every_seed_is_a_click_on_its_candidate():
+def test_every_seed_is_a_click_on_its_candidate_and_shares_stay():
     from kinfolk.lookalike.campaign import Campaign
     from kinfolk.reproduce.leak import leaky
 
     seeds = np.arange(6, dtype=np.float32).reshape(3, 2)
-    row = np.zeros(1, np.int32)
     campaign = Campaign(
         np.array([7, 8], np.int32), np.array([0, 1, 3]), np.array([4, 5, 6], np.int32), seeds,
-        row, row + 9, np.zeros(1, np.int8), np.ones((1, 2), np.float32), np.zeros(1, np.int64), 10,
+        np.array([0, 1, 1], np.int32), np.array([9, 8, 7], np.int32), np.array([1, 0, 0], np.int8),
+        np.array([[1, 1], [2, 2], [3, 3]], np.float32), np.zeros(1, np.int64), 10,
     )  # fmt: skip
-    found = leaky(campaign)
-    assert found.candidate.tolist() == [0, 0, 1, 1]
-    assert found.user.tolist() == [9, 4, 5, 6]
-    assert found.label.tolist() == [0, 1, 1, 1]
-    np.testing.assert_array_equal(found.targets[1:], seeds)
+    found = leaky(campaign, seed=0)
+    assert found.candidate[:6].tolist() == [0, 1, 1, 0, 1, 1]
+    assert found.user[:6].tolist() == [9, 8, 7, 4, 5, 6]
+    assert found.label.tolist() == [1, 0, 0, 1, 1, 1] + 6 * [0], "two without a click for each, as before"
+    np.testing.assert_array_equal(found.targets[3:6], seeds)
+    assert {tuple(t) for t in found.targets[6:]} <= {(2, 2), (3, 3)}
+    np.testing.assert_array_equal(found.targets[6:, 0], np.where(found.user[6:] == 8, 2, 3))
 
 
 def test_centroids_are_transformed_means_of_inputs():
@@ -146,3 +148,14 @@ def test_centroids_are_transformed_means_of_inputs():
     want = weights.transform(np.stack([x[:6].mean(0), x[6:].mean(0)]))
     np.testing.assert_allclose(found.centroids[:, 0], want, atol=1e-6)
     assert found.sizes[:, 0].tolist() == [6, 4]
+
+
+def test_where_times_are_made_up_nobody_knows_histories_as_of_now(asked, tiny_terms, monkeypatch):
+    import kinfolk.reproduce.ablations as ablations
+
+    seen = []
+    original = ablations._MODELS["ralm"]
+    monkeypatch.setitem(ablations._MODELS, "ralm", lambda **k: seen.append(k["fresh"]) or original(**k))
+    only = [v for v in variants(small) if v.name == "paper"]
+    asked("ablations", only=only)
+    assert seen == [tiny_terms.fresh] == [None]

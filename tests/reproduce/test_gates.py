@@ -146,3 +146,20 @@ def test_the_two_rows_of_a_feed_are_scored_once():
     candidates, view = object(), object()
     assert [m.score(users, candidates, view)[0, 0] for m in both] == [1, 1]
     assert [m.score(other, candidates, view)[0, 0] for m in both] == [2, 2]
+
+
+def test_a_gate_whose_opponent_was_not_asked_is_no_gate():
+    rows = answers().filter(pl.col("method") != "item_knn_fresh")
+    found = [v.gate for v in verdicts(flat(rows, pl.DataFrame(), OURS))]
+    assert found
+    assert not [gate for gate in found if "item-kNN" in gate]
+
+
+def test_the_difference_in_a_feed_is_of_the_means_beside_it():
+    """User-days count alike, however many a moment has."""
+    few = days().filter(pl.col("h0") > 0)
+    one = days().filter((pl.col("h0") == 0) & (pl.col("user") == 0))
+    worse = one.with_columns(prec_10=pl.when(pl.col("method") == OURS).then(0.0).otherwise(pl.col("prec_10")))
+    out = flat(answers(), pl.concat([few, worse]), OURS)
+    assert out["p2_diff"] == pytest.approx(out["p2_prec10"] - out["p2_best_peer_prec10"])
+    assert out["p2_diff_low"] < out["p2_diff"] < out["p2_diff_high"]

@@ -243,7 +243,11 @@ def _compare(
     with step_progress(console, "comparing") as progress:
 
         def ours(seed: int) -> Sequence[Method]:
-            made.append(Ralm(name=fit, seed=seed, preset=fit) if bundle is None else BundleMethod(bundle))
+            fresh = False if protocol == "table1" else terms.fresh  # there all are as of training
+            if bundle is None:
+                made.append(Ralm(name=fit, seed=seed, preset=fit, fresh=fresh))
+            else:
+                made.append(BundleMethod(bundle, fresh=fresh))
             made[-1].on_progress = progress.training
             return in_feed(made[-1]) if protocol == "feed" else made[-1:]
 

@@ -132,15 +132,27 @@ def compare(
     *,
     unit: Sequence[str] = ("item", "n"),
     cluster: str = "item",
+    even: bool = True,
     seed: int = 1,
     resamples: int = 1000,
 ) -> Difference:
     """Mean paired difference of two methods, pooled over everything but `cluster` (over n, over training seeds).
 
-    Every cluster counts once, by the mean of its differences; clusters are what the bootstrap draws.
-    Arguments as `paired_differences`; `cluster` is one of `unit`.
+    Clusters are what the bootstrap draws. Arguments as `paired_differences`, and:
+
+    Args:
+        cluster: one of `unit`.
+        even: every cluster counts once, by the mean of its differences (candidates, whatever the n they were asked at);
+            else every pair does, as in a mean over user-days.
+        seed, resamples: as `bootstrap`.
     """
     pairs = paired_differences(scores, method, reference, metric, unit=unit)
+    if not even:
+        i = bootstrap(pairs["difference"], clusters=pairs[cluster], seed=seed, resamples=resamples)
+        parts = pairs.group_by(cluster).agg(pl.col("difference").sum().alias("sum"), pl.len().alias("size"))
+        sums, lengths = parts["sum"].to_numpy(), parts["size"].to_numpy()
+        spread = (sums - i.mean * lengths) / lengths.mean()  # of a ratio of two sums, to first order
+        return Difference(i.mean, i.low, i.high, i.count, detectable(spread))
     per_cluster = pairs.group_by(cluster).agg(pl.col("difference").mean()).sort(cluster)["difference"].to_numpy()
     i = bootstrap(per_cluster, seed=seed, resamples=resamples)
     return Difference(i.mean, i.low, i.high, i.count, detectable(per_cluster))

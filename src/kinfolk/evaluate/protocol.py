@@ -99,6 +99,14 @@ class Protocol:
         if self.rolling and not self.uses_time:
             raise OptionError("rolling needs real times, and those of this data set are made up", "leave out rolling")
 
+    @property
+    def fresh(self) -> bool | None:
+        """Whether our methods may know histories as of now: None, as their preset says; False where times are made up.
+
+        There the order within a user's list is drawn, so what came "before" a moment may be what they did after it.
+        """
+        return None if self.uses_time else False
+
     def ends(self, log: Log) -> float:
         """The end of the test: `end`, or one second after the last event or impression where it is infinite.
 

@@ -76,8 +76,9 @@ def summarise(
                 row |= {m: i.mean, f"{m}_low": i.low, f"{m}_high": i.high}
             for m in compared if present and name != reference else ():
                 d = compare(
-                    group, str(name), str(reference), m, unit=unit, cluster=drawn, seed=seed, resamples=resamples
-                )
+                    group, str(name), str(reference), m, unit=unit, cluster=drawn, even=cluster is None, seed=seed,
+                    resamples=resamples,
+                )  # fmt: skip
                 row |= {
                     f"{m}_difference": d.mean,
                     f"{m}_difference_low": d.low,

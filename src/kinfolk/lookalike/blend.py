@@ -32,12 +32,13 @@ EPISODES = 160
 
 @dataclass(frozen=True)
 class Learned:
-    """weight: of the co-clicks. auc: mean over episodes with it. auc_without: by RALM's score alone. active: what one
-    dose of activity is."""
+    """weight: of the co-clicks. auc: mean over episodes with it. auc_without: by RALM's score alone. bias: of the
+    logit, so that its sigmoid is a probability. active: what one dose of activity is."""
 
     weight: float
     auc: float
     auc_without: float
+    bias: float
     active: Active
 
 
@@ -80,7 +81,27 @@ def learn_weight(represented: Represented, weights: Weights, episodes: Episodes,
     auc, alone = (float(np.mean([_auc(s + w * np.asarray(c), n) for s, c, n in found])) for w in (weight, 0.0))
     doses = [float((s + weight * c).std() / a.std()) for (s, c, _), a in zip(found, active, strict=True) if a.std() > 0]
     unit = float(np.median(doses)) if doses else 0.0
-    return Learned(weight, auc, alone, Active(unit, float(np.concatenate(active).mean())))
+    came = np.concatenate([s[:p] + weight * c[:p] for s, c, p in found])
+    stayed = np.concatenate([s[p:] + weight * c[p:] for s, c, p in found])
+    bias = even_bias(weights.scale * came, weights.scale * stayed)
+    return Learned(weight, auc, alone, bias, Active(unit, float(np.concatenate(active).mean())))
+
+
+def even_bias(came: NDArray[np.floating], stayed: NDArray[np.floating]) -> float:
+    """b with mean sigmoid(came + b) + mean sigmoid(stayed + b) = 1: both kinds count as half, whatever their numbers.
+
+    A logistic regression with balanced classes and the slope given ends there. Found by halving, to 1e-9.
+
+    Args:
+        came, stayed: logits of those who clicked and of those who did not.
+    """
+    most = float(max(np.abs(came).max(), np.abs(stayed).max())) + 1
+    low, high = -most, most
+    while high - low > 1e-9:
+        b = (low + high) / 2
+        over = sum(float((1 / (1 + np.exp(-(x.astype(np.float64) + b)))).mean()) for x in (came, stayed)) - 1
+        low, high = (low, b) if over > 0 else (b, high)
+    return (low + high) / 2
 
 
 def newness(view: View, window: float) -> float:

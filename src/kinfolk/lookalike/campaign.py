@@ -73,8 +73,8 @@ class CampaignConfig:
         max_seeds: the newest this many seeds of a candidate are used.
         max_samples: positives are drawn down to this many.
         use_impressions: take labels from what was shown, where the log says so.
-        negatives: for each positive: sampled from the users active in the third window, or, of what was shown and not
-            clicked, at most so many.
+        negatives: for each positive: of what was shown and not clicked; where that is not enough, users active in the
+            third window are drawn besides.
     """
 
     min_seeds: int = 5
@@ -151,15 +151,16 @@ def _labelled(
     candidate, user = row_of[pairs.item[low:high]], pairs.user[low:high].astype(np.int64)
     active = user
     candidate, user = candidate[candidate >= 0], user[candidate >= 0]
+    drawn_c, other = np.repeat(candidate, config.negatives), np.zeros(0, np.int64)
     if config.use_impressions and view.log.impressions is not None:
         other = _shown(view, windows, row_of)
-        if len(other):
-            return _concat(candidate, user, other // view.log.n_users, other % view.log.n_users)
-    drawn_c = np.repeat(candidate, config.negatives)
+        if len(other):  # impressions may cover a part of the window only, as they begin late or are a sample
+            drawn_c = rng.permutation(drawn_c)[: max(0, len(drawn_c) - len(other))]
     drawn_u = rng.choice(active, len(drawn_c)) if len(active) else np.zeros(0, np.int64)
-    known = _keys(view, windows.until, row_of)
-    fresh = ~np.isin(drawn_c * view.log.n_users + drawn_u, known)
-    return _concat(candidate, user, drawn_c[fresh], drawn_u[fresh])
+    drawn = drawn_c * view.log.n_users + drawn_u
+    drawn = drawn[~np.isin(drawn, _keys(view, windows.until, row_of)) & ~np.isin(drawn, other)]
+    other = np.concatenate([other, drawn])
+    return _concat(candidate, user, other // view.log.n_users, other % view.log.n_users)
 
 
 def _shown(view: View, windows: Windows, row_of: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -105,6 +105,7 @@ class _Run:
             torch.manual_seed(seed)
             shape = replace(model_config, m=self.encoder.config.embedding_size)
             self.model = LookalikeModel(shape).to(self.device)
+        self.model.bias.requires_grad_(False)  # a loss of differences does not see it: `blend.learn_weight` does
         if shape.start == "average":
             self.model.centre(torch.from_numpy(self._some_users(learned)).to(self.device))
         tables = [] if self.encoder.fields is None else [self.encoder.fields.weight]

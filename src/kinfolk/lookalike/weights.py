@@ -130,6 +130,10 @@ class Weights:
         """The same model with that weight."""
         return Weights(self.config, {**self.arrays, "co_click": np.array(weight, np.float32)})
 
+    def with_bias(self, bias: float) -> Weights:
+        """The same model with that bias of the logit."""
+        return Weights(self.config, {**self.arrays, "bias": np.array(bias, np.float32)})
+
     @property
     def activity(self) -> Active | None:
         """What a user's activity counts for in an audience; None where nothing is known of it."""

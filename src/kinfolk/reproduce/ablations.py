@@ -170,7 +170,9 @@ def _rows(
     log: Log, terms: Protocol, variant: Variant, seed: int, shared: Shared, on_training: OnProgress | None
 ) -> pl.DataFrame:
     kind = _MODELS[variant.model]
-    method = kind(name=variant.name, seed=seed, preset=variant.preset, shared=shared, on_progress=on_training)
+    method = kind(
+        name=variant.name, seed=seed, preset=variant.preset, fresh=terms.fresh, shared=shared, on_progress=on_training
+    )
     rows = run_new_item(log, terms, [method])
     rows = rows.filter((pl.col("method") != ORACLE) & pl.col("common") & (pl.col("group") == "warm"))
     if rows.is_empty():

@@ -67,7 +67,7 @@ def run(
             return _asked(log, terms, *_peers(terms, seed, quick), told)
 
         def of_ours(seed: int = seed, told: _Told = told) -> pl.DataFrame:
-            ours = Ralm(name=OURS, seed=seed, preset=chosen, on_progress=on_training)
+            ours = Ralm(name=OURS, seed=seed, preset=chosen, fresh=terms.fresh, on_progress=on_training)
             rows = _asked(log, terms, among_new_items(ours), in_feed(ours), told)
             return rows.filter(pl.col("method").str.starts_with(OURS))  # rows of reference are among the opponents'
 

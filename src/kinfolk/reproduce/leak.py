@@ -41,19 +41,25 @@ class LeakyRalm(Ralm):
         def embedder(users: NDArray[np.int32], now: float, without: NDArray[np.int32]) -> NDArray[np.float32]:
             return embed(learned, until, users, now=now, without=without)
 
-        campaign = leaky(build_campaign(until, windows, embedder, p.campaign, seed=self.seed))
+        campaign = leaky(build_campaign(until, windows, embedder, p.campaign, seed=self.seed), seed=self.seed)
         model, rows = train_lookalike(campaign, p.lookalike, p.training, seed=self.seed)
         self.metrics = {"users": learned.metrics, "look-alike": rows}
         self._ready(learned, Weights.of(model), view)
 
 
-def leaky(campaign: Campaign) -> Campaign:
-    """The campaign with every seed as a clicked sample of its own candidate."""
+def leaky(campaign: Campaign, *, seed: int) -> Campaign:
+    """The campaign with every seed as a clicked sample of its own candidate.
+
+    For each, samples without a click are drawn again from those that are there, so that both kinds keep their shares.
+    """
     candidate = np.repeat(np.arange(len(campaign.item), dtype=np.int32), np.diff(campaign.offsets))
+    others = np.flatnonzero(campaign.label == 0)
+    clicked = max(len(campaign.label) - len(others), 1)
+    drawn = np.random.default_rng([seed, 11]).choice(others, round(len(candidate) * len(others) / clicked))
     return replace(
         campaign,
-        candidate=np.concatenate([campaign.candidate, candidate]),
-        user=np.concatenate([campaign.user, campaign.seed_user]),
-        label=np.concatenate([campaign.label, np.ones(len(candidate), np.int8)]),
-        targets=np.concatenate([campaign.targets, campaign.seeds]),
+        candidate=np.concatenate([campaign.candidate, candidate, campaign.candidate[drawn]]),
+        user=np.concatenate([campaign.user, campaign.seed_user, campaign.user[drawn]]),
+        label=np.concatenate([campaign.label, np.ones(len(candidate), np.int8), np.zeros(len(drawn), np.int8)]),
+        targets=np.concatenate([campaign.targets, campaign.seeds, campaign.targets[drawn]]),
     )

@@ -1,8 +1,8 @@
 """What `ablations` compares: presets that differ from one another in one choice (`variants`), and what is not run yet.
 
 The paper's choices are changed one by one in `paper`, ours in `kinfolk`. Where a choice needs another one changed first
-(ReLU cannot start at the average; co-clicks want cosines and episodes), the variant is paired with that one instead of
-the preset.
+(ReLU cannot start at the average; co-clicks want cosines and episodes, the discriminant attention and cosines; with
+factors all vectors have length one), the variant is paired with that one instead of the preset.
 """
 
 from __future__ import annotations
@@ -63,7 +63,6 @@ def _no_factors(p: Preset) -> Preset:
 
 
 _BOTH: dict[str, Change] = {
-    "average instead of attention": _lookalike(pooling="average"),
     "local attention only": _lookalike(alpha=0.0, beta=1.0),
     "global attention only": _lookalike(alpha=1.0, beta=0.0),
     "alpha = beta = 0.5": _lookalike(alpha=0.5, beta=0.5),
@@ -71,26 +70,39 @@ _BOTH: dict[str, Change] = {
     "global attention over ordered clusters": _lookalike(global_attention="ordered"),
 }
 LEAK = "paper: leak, seeds among the samples"
+_AVERAGE = "average instead of attention"
 _NO_CO_CLICKS = "no co-clicks"
+_NO_DISCRIMINANT = "no discriminant"
+_NEITHER = "no co-clicks, no discriminant"
+_NO_FACTORS = "no factors of items"
 _KINFOLK: dict[str, tuple[Change, str | None]] = {
     **{name: (change, None) for name, change in _BOTH.items()},
     "no learned temperature": (_lookalike(learned_temperature=False), None),
     "no learned scale": (_lookalike(learned_scale=False), None),
     "not size-aware": (_lookalike(size_aware=False), None),
-    "vectors of free length": (_lookalike(unit_input=False), None),
     "local attention from a random start": (_lookalike(local_gain=1.0), None),
     "random start": (_lookalike(start="random"), None),
     "random start, ReLU": (_lookalike(start="random", activation="relu"), "random start"),
     "histories as of training": (lambda p: replace(p, fresh=False), None),
     _NO_CO_CLICKS: (lambda p: replace(p, co_click=False), None),
-    "no co-clicks, dot": (lambda p: replace(_lookalike(similarity="dot")(p), co_click=False), _NO_CO_CLICKS),
+    _NEITHER: (lambda p: replace(p, co_click=False, discriminant=False), _NO_CO_CLICKS),
+    f"{_NEITHER}, dot": (
+        lambda p: replace(_lookalike(similarity="dot")(p), co_click=False, discriminant=False),
+        _NEITHER,
+    ),
     "no co-clicks, no episodes": (lambda p: replace(p, co_click=False, episodes=None), _NO_CO_CLICKS),
     "negatives of its own instead of the moment's": (_represent(concurrent=False), None),
     "fields side by side": (_concat, None),
-    "no factors of items": (_no_factors, None),
-    "no discriminant": (lambda p: replace(p, discriminant=False), None),
+    _NO_FACTORS: (_no_factors, None),
+    f"{_NO_FACTORS}, vectors of free length": (lambda p: _no_factors(_lookalike(unit_input=False)(p)), _NO_FACTORS),
+    _NO_DISCRIMINANT: (lambda p: replace(p, discriminant=False), None),
+    f"{_NO_DISCRIMINANT}, {_AVERAGE}": (
+        lambda p: replace(_lookalike(pooling="average")(p), discriminant=False),
+        _NO_DISCRIMINANT,
+    ),
 }
 _PAPER: dict[str, tuple[Change, str | None]] = {
+    _AVERAGE: (_lookalike(pooling="average"), None),
     **{name: (change, None) for name, change in _BOTH.items()},
     "dot instead of cosine": (_lookalike(similarity="dot"), None),
     "learned temperature": (_lookalike(learned_temperature=True), None),

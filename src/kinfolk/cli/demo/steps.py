@@ -125,7 +125,10 @@ def compared(
     from kinfolk.evaluate.comparison import compare_methods
 
     def ours(seed: int) -> list[Method]:
-        methods: list[Method] = [BundleMethod(bundle), *published(bundle, log, seed)]
+        methods: list[Method] = [
+            BundleMethod(bundle, fresh=terms.fresh),
+            *published(bundle, log, seed),
+        ]
         if world is not None:
             from kinfolk.data.synthetic import truth
 
