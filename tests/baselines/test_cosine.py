@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics.pairwise import cosine_similarity
 
+from kinfolk.baselines import popularity
 from kinfolk.baselines.cosine import NEWEST, Cosine, CosineLogRecency
 from kinfolk.baselines.method import Candidates
 from kinfolk.baselines.popularity import log_recency
@@ -73,3 +74,12 @@ def test_z_log_recency_standardises_each_user_and_adds_recency(world):
     z = method.score(users, two, view) - log_recency(two, view.now, 50.0)
     np.testing.assert_allclose(z, [[1, -1], [-1, 1]], atol=1e-4)
     assert (np.sign(plain.score(users, two, view) - 0.1) == [[1, -1], [-1, 1]]).all()
+
+
+def test_z_trend_adds_what_a_log_too_short_to_teach_has_as_recency(world, monkeypatch):
+    view, users, two = world.later, np.array([12, 75], np.int32), world.candidates()
+    monkeypatch.setattr(popularity, "learn_trend", lambda view, seed: None)
+    trendy, recent = (CosineLogRecency(vectors="svd", tau=50.0, trend=t) for t in (True, False))
+    for method in (trendy, recent):
+        method.fit(world.seen)
+    np.testing.assert_allclose(trendy.score(users, two, view), recent.score(users, two, view), atol=1e-6)

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from kinfolk.baselines import popularity
 from kinfolk.baselines.cosine import Cosine
 from kinfolk.baselines.discriminant import Discriminant
 from kinfolk.baselines.method import Candidates
 from kinfolk.baselines.popularity import log_recency
+from kinfolk.lookalike.trend import features
 from kinfolk.testing.two_groups import two_groups
 
 
@@ -95,3 +97,13 @@ def test_nobody_warm_scores_zero(world):
     method.fit(world.seen)
     scores = method.score(np.arange(4, dtype=np.int32), world.candidates(), world.later)
     np.testing.assert_array_equal(scores, 0)
+
+
+def test_a_trend_is_added_to_every_user(world, monkeypatch):
+    two, users, view = world.candidates(), np.arange(30, dtype=np.int32), world.later
+    weights = np.array([0.5, 0.0, 0.25, 0.0], np.float32)
+    monkeypatch.setattr(popularity, "learn_trend", lambda view, seed: weights)
+    trendy = fitted(world, trend=True)
+    assert trendy.fresh
+    expected = fitted(world).score(users, two, view) + features(two.times, view.now) @ weights
+    np.testing.assert_allclose(trendy.score(users, two, view), expected, atol=1e-5)

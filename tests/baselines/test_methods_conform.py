@@ -14,7 +14,7 @@ from kinfolk.errors import DataError
 
 NAMES = registry.names("all")
 LOOKS_AT_NOBODY = {  # neither features nor histories: they cannot tell the groups apart
-    "random", "activity", "recent_activity", "popularity", "recency_popularity", "newest",
+    "random", "activity", "recent_activity", "popularity", "recency_popularity", "newest", "trend",
 }  # fmt: skip
 NEEDS_KNOWN_ITEM = {"youtube_dnn"}
 NEEDS_HISTORY = {
@@ -22,7 +22,8 @@ NEEDS_HISTORY = {
 }
 NEEDS_FIELDS = {"lr_fields"}
 NEEDS_CLICKS = {"ralm", "ralm_average"}  # stage 2 has nothing to learn from without, and says so
-COMPARES_CANDIDATES = {"als_mean_cosine_z_log_recency"}  # standardised over the candidates scored together, as it says
+# standardised over the candidates scored together, as they say
+COMPARES_CANDIDATES = {"als_mean_cosine_z_log_recency", "als_mean_cosine_z_trend"}
 
 # a candidate's score may differ in the last bits with the shape of a batch; MLPs carry that through 100 steps
 TOLERANCE = {"rtol": 1e-3, "atol": 1e-4}

@@ -3,9 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from kinfolk.baselines import popularity
 from kinfolk.baselines.method import Candidates
 from kinfolk.baselines.popularity import Newest, Popularity, Random, RecencyPopularity, log_recency
 from kinfolk.data.jagged import Jagged
+from kinfolk.lookalike.trend import features
 from kinfolk.testing.two_groups import two_groups
 
 
@@ -69,3 +71,17 @@ def test_random_depends_on_candidate_and_seed_alone(candidates, world):
     assert not np.allclose(a, Random(seed=1).score(users, candidates, view))
     assert not np.allclose(a[:, 0], a[:, 1])
     assert not np.allclose(a[:, 0], np.random.default_rng([0, 1]).random(100))  # others draw from that stream
+
+
+def test_a_trend_weighs_clicks_of_four_decays_as_the_log_taught(candidates, world, monkeypatch):
+    weights = np.array([0.5, 1.0, 0.0, 0.25], np.float32)
+    monkeypatch.setattr(popularity, "learn_trend", lambda view, seed: weights)
+    method = popularity.Trend()
+    method.fit(world.log.view(1000.0))
+    np.testing.assert_allclose(
+        scores(method, candidates, world), features(candidates.times, 1000.0) @ weights, rtol=1e-5
+    )
+    monkeypatch.setattr(popularity, "learn_trend", lambda view, seed: None)
+    short = popularity.Trend(tau=50.0)
+    short.fit(world.log.view(1000.0))
+    np.testing.assert_allclose(scores(short, candidates, world), log_recency(candidates, 1000.0, 50.0), rtol=1e-5)

@@ -24,7 +24,14 @@ def test_groups_are_subsets_in_one_order():
         chosen = registry.names(group)
         assert chosen == [n for n in everything if n in chosen]
     gates = {"lr_als_fields_activity", "lr_fields_history", "lr_als", "als_lda", "als_fold_in", "item_knn_fresh"}
-    feed = {"recency_popularity", "newest", "als_lda_log_recency", "als_mean_cosine_z_log_recency"}
+    feed = {
+        "recency_popularity",
+        "newest",
+        "als_lda_log_recency",
+        "als_mean_cosine_z_log_recency",
+        "trend",
+        "als_lda_trend",
+    }
     assert gates | feed <= set(registry.names("opponents"))
     assert gates.isdisjoint(registry.names("opponents", "table1"))
     assert feed.isdisjoint(registry.names("opponents", "new-item"))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinfolk.baselines.method import Candidates
-from kinfolk.baselines.popularity import log_recency
+from kinfolk.baselines.popularity import Trend, log_recency
 from kinfolk.baselines.shared import Shared
 from kinfolk.baselines.vectors import UserVectors, mean_of_seeds, unit_vectors, warm_seeds
 from kinfolk.data.log import View
@@ -62,7 +62,8 @@ class Cosine:
 
 
 class CosineLogRecency:
-    """For the feed: mean cosine, standardised over a user's candidates, plus log recency (decay `tau` seconds)."""
+    """For the feed: mean cosine, standardised over a user's candidates, plus log recency (decay `tau` seconds) or, with
+    `trend`, what the log teaches of how clicks follow upon clicks (`popularity.Trend`)."""
 
     fresh = True
 
@@ -72,14 +73,18 @@ class CosineLogRecency:
         seed: int = 0,
         vectors: str | UserVectors = "als",
         tau: float = 10800.0,
+        trend: bool = False,
         shared: Shared | None = None,
     ) -> None:
         self.name, self.seed, self.tau = name, seed, tau
         self.cosine = Cosine(name, seed, vectors, "mean", shared)
+        self.trend = Trend(name, seed, tau, self.cosine.shared) if trend else None
 
     def fit(self, view: View) -> None:
-        """Represent every user."""
+        """Represent every user; learn the trend, if it counts."""
         self.cosine.fit(view)
+        if self.trend is not None:
+            self.trend.fit(view)
 
     def score(self, users: NDArray[np.int32], candidates: Candidates, view: View) -> NDArray[np.float32]:
         """float32[U, C]; depends on all candidates that are scored together."""
@@ -87,7 +92,9 @@ class CosineLogRecency:
         if len(candidates) == 0:
             return scores
         z = (scores - scores.mean(1, keepdims=True)) / np.maximum(scores.std(1, keepdims=True), 1e-6)
-        blended: NDArray[np.float32] = (z + log_recency(candidates, view.now, self.tau)).astype(np.float32)
+        now = view.now
+        rates = log_recency(candidates, now, self.tau) if self.trend is None else self.trend.rates(candidates, now)
+        blended: NDArray[np.float32] = (z + rates).astype(np.float32)
         return blended
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinfolk.baselines.method import Candidates
-from kinfolk.baselines.popularity import log_recency
+from kinfolk.baselines.popularity import Trend, log_recency
 from kinfolk.baselines.shared import Shared
 from kinfolk.baselines.vectors import UserVectors, mean_of_seeds, unit_vectors, warm_seeds
 from kinfolk.data.log import View
@@ -28,6 +28,7 @@ class Discriminant:
         vectors: a name in `vectors.VECTORS`, or a representation.
         log_recency: add log recency of the seeds' clicks (the feed).
         tau: seconds, decay of recency.
+        trend: add what the log teaches of how clicks follow upon clicks instead (`popularity.Trend`).
         shared: where fits are kept.
     """
 
@@ -38,15 +39,19 @@ class Discriminant:
         vectors: str | UserVectors = "als",
         log_recency: bool = False,
         tau: float = 10800.0,
+        trend: bool = False,
         shared: Shared | None = None,
     ) -> None:
         self.name, self.seed, self.vectors, self.log_recency, self.tau = name, seed, vectors, log_recency, tau
-        self.fresh = log_recency
+        self.fresh = log_recency or trend
         self.shared = shared or Shared()
+        self.trend = Trend(name, seed, tau, self.shared) if trend else None
 
     def fit(self, view: View) -> None:
         """Represent every user; mean and covariance over those with history."""
         self.unit = unit_vectors(self.vectors, self.shared, view, self.seed)
+        if self.trend is not None:
+            self.trend.fit(view)
         warm = self.unit[self.unit.any(1)].astype(np.float64)
         size = self.unit.shape[1]
         self.mean = warm.mean(0) if len(warm) else np.zeros(size)
@@ -62,7 +67,9 @@ class Discriminant:
         weights = difference @ self.precision
         centred = (mine - self.mean) * np.any(mine, axis=1, keepdims=True)
         scores = centred @ weights.T - 0.5 * (weights * difference).sum(1)
-        if self.log_recency:
+        if self.trend is not None:
+            scores = scores + self.trend.rates(candidates, view.now)
+        elif self.log_recency:
             scores = scores + log_recency(candidates, view.now, self.tau)
         out: NDArray[np.float32] = scores.astype(np.float32)
         return out

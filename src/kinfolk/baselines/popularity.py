@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinfolk.baselines.method import Candidates
+from kinfolk.baselines.shared import Shared
 from kinfolk.data.log import View
+from kinfolk.lookalike.trend import features, learn_trend
 
 _OWN_STREAM = 1  # whoever draws users from the same seed sequence must not get the same numbers
 
@@ -58,6 +60,35 @@ class RecencyPopularity:
     def score(self, users: NDArray[np.int32], candidates: Candidates, view: View) -> NDArray[np.float32]:
         """float32[U, C]."""
         return same_for_all(users, recency(candidates, view.now, self.tau))
+
+
+class Trend:
+    """Clicks as a feed of kinfolk counts them (`lookalike.trend`): over four decays, weighed as the log taught.
+
+    Args:
+        name, seed: see the registry.
+        tau: seconds, the decay of `log_recency`, which stands in where the log is too short to learn from.
+        shared: where fits are kept.
+    """
+
+    fresh = True
+
+    def __init__(self, name: str = "trend", seed: int = 0, tau: float = 10800.0, shared: Shared | None = None) -> None:
+        self.name, self.seed, self.tau, self.shared = name, seed, tau, shared or Shared()
+
+    def fit(self, view: View) -> None:
+        """Learn the weights."""
+        self.weights = self.shared.get(view, ("trend", self.seed), lambda v: learn_trend(v, seed=self.seed))
+
+    def rates(self, candidates: Candidates, now: float) -> NDArray[np.float64]:
+        """float64[C]: log rates of clicks, but for a constant."""
+        if self.weights is None:
+            return np.asarray(log_recency(candidates, now, self.tau), np.float64)
+        return np.asarray(features(candidates.times, now) @ self.weights, np.float64)
+
+    def score(self, users: NDArray[np.int32], candidates: Candidates, view: View) -> NDArray[np.float32]:
+        """float32[U, C]."""
+        return same_for_all(users, self.rates(candidates, view.now))
 
 
 class Newest:

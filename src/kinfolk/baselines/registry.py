@@ -58,6 +58,7 @@ ROWS: dict[str, Row] = {
     "recency_popularity": Row(
         _HERE + "popularity:RecencyPopularity", needs=("tau",), protocols=FEED, groups=("opponents", "quick")
     ),
+    "trend": Row(_HERE + "popularity:Trend", {}, ("shared", "tau"), FEED, ("opponents",)),
     "newest": Row(_HERE + "popularity:Newest", protocols=FEED, groups=("opponents", "quick")),
     "als_mean_cosine": Row(_COSINE, {"vectors": "als"}, ("shared",), EVERY, ("quick",)),
     "als_max_cosine": Row(_COSINE, {"vectors": "als", "pool": "max"}, ("shared",)),
@@ -67,9 +68,13 @@ ROWS: dict[str, Row] = {
     "als_mean_cosine_z_log_recency": Row(
         _HERE + "cosine:CosineLogRecency", {"vectors": "als"}, ("shared", "tau"), FEED, ("opponents",)
     ),
+    "als_mean_cosine_z_trend": Row(
+        _HERE + "cosine:CosineLogRecency", {"vectors": "als", "trend": True}, ("shared", "tau"), FEED, ("opponents",)
+    ),
     "als_lda": Row(_LDA, {"vectors": "als"}, ("shared",), BOTH, ("opponents", "quick")),
     "svd_lda": Row(_LDA, {"vectors": "svd"}, ("shared",)),
     "als_lda_log_recency": Row(_LDA, {"vectors": "als", "log_recency": True}, ("shared", "tau"), FEED, ("opponents",)),
+    "als_lda_trend": Row(_LDA, {"vectors": "als", "trend": True}, ("shared", "tau"), FEED, ("opponents",)),
     "als_fold_in": Row(_HERE + "fold_in:FoldIn", {}, ("shared",), BOTH, ("opponents", "quick")),
     "als_fold_in_dot": Row(_HERE + "fold_in:FoldIn", {"cosine": False}, ("shared",)),
     "item_knn": Row(_HERE + "item_knn:ItemKnn", {}, ("shared",)),
