@@ -13,6 +13,7 @@ from kinfolk.bundle.files import sha256
 from kinfolk.errors import BundleError, SchemaError
 from kinfolk.represent.embed import embed
 from kinfolk.schema import Categorical, History, Schema
+from kinfolk.training import check_out
 
 
 @pytest.fixture
@@ -166,6 +167,38 @@ def test_nothing_else_is_overwritten(small_bundle, tmp_path):
         small_bundle.save(tmp_path / "b")
     small_bundle.save(tmp_path / "b", overwrite=True)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["b", "letters"]
+
+
+@pytest.mark.parametrize(
+    "described",
+    ["", "{}", "[]", "[" * 100_000, '{"format": 2}', '{"format": 2, "version": "x", "provenance": {}, "files": 3}'],
+)
+def test_what_only_has_a_file_called_like_a_bundles_is_not_overwritten(small_bundle, tmp_path, described):
+    folder = tmp_path / "b"
+    folder.mkdir()
+    (folder / "bundle.json").write_text(described)
+    (folder / "precious.txt").write_text("hello")
+    for write in (small_bundle.save, check_out):
+        with pytest.raises(BundleError, match=r"no bundle.*remove the folder yourself"):
+            write(folder, overwrite=True)
+    assert (folder / "precious.txt").read_text() == "hello"
+
+
+def test_a_bundle_with_something_else_beside_its_files_is_not_overwritten(copy, small_bundle):
+    for name in ("notes.txt", "audience.parquet"):
+        (copy / name).write_text("hello")
+    for write in (small_bundle.save, check_out):
+        with pytest.raises(BundleError, match=r"holds 'audience\.parquet', which is no part of the bundle"):
+            write(copy, overwrite=True)
+    assert (copy / "notes.txt").read_text() == "hello"
+    assert Bundle.load(copy).version == small_bundle.version
+
+
+def test_a_bundle_of_another_format_can_be_overwritten(copy, small_bundle):
+    """As the error that refuses to load it advises."""
+    _edit(copy, lambda m: m.update(format=1))
+    small_bundle.save(copy, overwrite=True)
+    assert Bundle.load(copy).version == small_bundle.version
 
 
 def test_a_schema_that_does_not_fit_is_named(small_bundle):

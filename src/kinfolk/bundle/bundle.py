@@ -30,9 +30,9 @@ from kinfolk.bundle.files import (
     read_matrix,
     read_meta,
     sha256,
-    swap,
     unpacked,
 )
+from kinfolk.bundle.place import place, swap
 from kinfolk.data.inputs import Inputs
 from kinfolk.data.jagged import Jagged
 from kinfolk.data.npy import write_npy
@@ -165,13 +165,10 @@ class Bundle:
         """Write the bundle to a directory and return it opened from there.
 
         Raises:
-            BundleError: something else than a bundle is in the way, or a bundle is and `overwrite` is False.
+            BundleError: something else than a bundle is in the way, or beside one; or a bundle is and `overwrite` is
+                False.
         """
-        path = Path(path)
-        if path.exists() and not ((path / META).exists() or (path.is_dir() and not any(path.iterdir()))):
-            raise BundleError(f"{path} exists and is no bundle", "choose another --out")
-        if path.exists() and (path / META).exists() and not overwrite:
-            raise BundleError(f"{path}: a bundle is there already", "choose another --out, or pass --overwrite")
+        path = place(path, overwrite=overwrite)
         aside = path.with_name(f".{path.name}.part")
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)

@@ -1,11 +1,9 @@
-"""Files of a bundle: read, written, hashed and swapped into place; damage is named with its remedy."""
+"""Files of a bundle: read, written and hashed; damage is named with its remedy."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -135,18 +133,3 @@ def own_hash(meta: Mapping[str, Any]) -> str:
     """Of everything `bundle.json` says but this."""
     said = {k: v for k, v in meta.items() if k != "sha256"}
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
-
-
-def swap(aside: Path, path: Path) -> None:
-    """Put `aside` in the place of `path`; a bundle that was there is removed only when the new one stands."""
-    old = path.with_name(f".{path.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if path.exists():
-        os.replace(path, old)
-    try:
-        os.replace(aside, path)
-    except BaseException:
-        if old.exists():
-            os.replace(old, path)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
