@@ -201,6 +201,20 @@ def test_a_bundle_of_another_format_can_be_overwritten(copy, small_bundle):
     assert Bundle.load(copy).version == small_bundle.version
 
 
+def test_a_link_to_a_bundle_goes_on_to_lead_to_one(copy, small_bundle, tmp_path):
+    (tmp_path / "current").symlink_to("copy", target_is_directory=True)
+    for _ in range(2):
+        small_bundle.save(tmp_path / "current", overwrite=True)
+        assert sorted((p.name, p.is_symlink()) for p in tmp_path.iterdir()) == [("copy", False), ("current", True)]
+        assert Bundle.load(tmp_path / "current").version == small_bundle.version
+
+
+def test_a_link_to_nothing_yet_is_followed(small_bundle, tmp_path):
+    (tmp_path / "current").symlink_to("monday")
+    small_bundle.save(tmp_path / "current")
+    assert Bundle.load(tmp_path / "monday").version == small_bundle.version
+
+
 def test_a_schema_that_does_not_fit_is_named(small_bundle):
     small_bundle.check_schema(small_bundle.schema)
     with pytest.raises(SchemaError, match="section"):

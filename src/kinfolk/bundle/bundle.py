@@ -162,7 +162,7 @@ class Bundle:
                 )
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> Bundle:
-        """Write the bundle to a directory and return it opened from there.
+        """Write the bundle to a directory, or where a link to one leads, and return it opened from there.
 
         Raises:
             BundleError: something else than a bundle is in the way, or beside one; or a bundle is and `overwrite` is

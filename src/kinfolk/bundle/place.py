@@ -12,12 +12,12 @@ from kinfolk.errors import BundleError
 
 
 def place(path: str | Path, *, overwrite: bool) -> Path:
-    """The folder that a bundle is written to.
+    """The folder that a bundle is written to: an absolute path, where links lead.
 
     Raises:
         BundleError: what is there is neither an empty folder nor, with `overwrite`, a bundle and nothing else.
     """
-    path = Path(path)
+    path = Path(os.path.realpath(path))
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return path
     if not (path / META).is_file():
