@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import json
 import lzma
 from datetime import UTC, date, datetime
 
@@ -84,6 +85,51 @@ def test_frames_may_be_lazy_and_have_other_columns():
     tables = read_tables(BARE, PLAIN.lazy().with_columns(extra=pl.lit(1)))
     assert tables.events.collect_schema().names() == ["user_id", "item_id", "time"]
     assert tables.users is None
+
+
+def jsonl(path, *rows):
+    return text_file(path, "".join(f"{json.dumps(row)}\n" for row in rows))
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "jsonl.gz"])
+@pytest.mark.parametrize("absent", [{}, {"label": None}])
+def test_a_label_that_only_later_lines_have_is_no_missing_column(tmp_path, suffix, absent):
+    """Or impressions became clicks."""
+    row = {"user_id": 1, "item_id": 2, "time": T}
+    path = jsonl(tmp_path / "e.jsonl", *[row | absent] * 150, *(row | {"label": i % 2} for i in range(4)))
+    if suffix.endswith("gz"):
+        packed = tmp_path / f"e.{suffix}"
+        packed.write_bytes(gzip.compress(path.read_bytes()))
+        path = packed
+    with pytest.raises(DataError, match=r"label is None, not 0 or 1, in e\.jsonl.*row 1.*\(and 149 more rows\)"):
+        read_tables(BARE, path)
+
+
+def test_fields_that_only_later_lines_have_are_read(tmp_path):
+    late = {"city": 7, "tags": ["p", "q"], "age": 30, "fans": 1.5}
+    users = jsonl(tmp_path / "u.jsonl", *({"user_id": i} for i in range(150)), {"user_id": 150} | late)
+    schema = Schema(user=SCHEMA.user)
+    read = read_tables(schema, PLAIN, users).users.collect()
+    assert read.row(0) == ("0", None, None, None, None)
+    assert read.row(150) == ("150", "7", ["p", "q"], 30.0, 1.5)
+
+
+def test_files_of_a_glob_may_have_different_columns(tmp_path):
+    row = {"user_id": 1, "item_id": 2, "time": T}
+    jsonl(tmp_path / "a.jsonl", *[row | {"position": 1}] * 3)
+    jsonl(tmp_path / "b.jsonl", *[row | {"position": 2.5, "kind": "read"}] * 3)
+    jsonl(tmp_path / "c.jsonl")
+    with pytest.raises(DataError, match=r"kind is missing, in \*\.jsonl, row 1.*\(and 2 more rows\)"):
+        read_tables(BARE, tmp_path / "*.jsonl")
+    jsonl(tmp_path / "a.jsonl", *[row | {"position": 1, "kind": "read"}] * 3)
+    assert read_tables(BARE, tmp_path / "*.jsonl").events.collect()["position"].to_list() == [1.0] * 3 + [2.5] * 3
+
+
+def test_a_column_of_numbers_and_lists_is_said_to_be_one(tmp_path):
+    row = {"user_id": 1, "item_id": 2, "time": T}
+    path = jsonl(tmp_path / "e.jsonl", row | {"extra": 1}, row | {"extra": ["x"]})
+    with pytest.raises(DataError, match=r"e\.jsonl has a column with values of several kinds.*as one kind"):
+        read_tables(BARE, path)
 
 
 def test_two_columns_of_one_name_are_refused(tmp_path):
