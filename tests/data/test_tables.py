@@ -283,6 +283,14 @@ INF = float("inf")
 BAD_CELLS = {
     "no user": ("events", "user_id", 1, None, "id is missing", "give every row an id"),
     "empty item": ("events", "item_id", 2, "", "id is missing", "give every row an id"),
+    "id of two lines": ("events", "user_id", 1, "u\nv", "a line break", "is a quote left open"),
+    "id with a NUL": ("events", "item_id", 1, "a\0", "a control character", "short line of text"),
+    "id with a separator of lines": ("users", "user_id", 0, "u\u2028", "a line break", "short line of text"),
+    "long id": ("items", "item_id", 1, "b" * 257, "more than 256 characters", "short line of text"),
+    "long value": ("users", "city", 1, "X" * 1001, "more than 1,000 characters", "leave 'city' out"),
+    "long tag": ("users", "tags", 0, "p|" + "q" * 1001, "more than 1,000 characters", "leave 'tags' out"),
+    "long context": ("events", "device", 0, "X" * 1001, "more than 1,000 characters", "shorten"),
+    "long kind": ("events", "kind", 2, "X" * 1001, "more than 1,000 characters", "shorten"),
     "no time": ("events", "time", 0, None, "time is missing", "give every row a time"),
     "text time": ("events", "time", 1, "noon", "'noon' is not a number", "plain number"),
     "label 2": ("events", "label", 1, 2, "label is 2", "write 1 for a click"),
@@ -318,6 +326,28 @@ def test_a_bad_cell_is_named_with_file_row_column_and_remedy(tmp_path, case, suf
     assert f"in {role}.{suffix}, row {row + 1}, column {column!r}" in caught.value.problem
     assert remedy in caught.value.remedy
     assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+def test_ids_and_values_may_be_as_long_as_is_said():
+    """Of tags each alone, and those alone that are used."""
+    users = USERS.with_columns(
+        user_id=pl.Series(["u1", "é" * 256]),
+        city=pl.Series(["X" * 1000, None]),
+        tags=pl.Series([["p" * 1000, "q" * 1000, "r" * 9999], None]),
+    )
+    schema = Schema(user=(Categorical("city"), MultiCategorical("tags", max_length=2)))
+    assert read_tables(schema, EVENTS, users).users.collect()["tags"].list.len().to_list() == [2, None]
+
+
+def test_a_quote_that_swallows_rows_is_noticed(tmp_path):
+    lines = ["user_id,item_id,time", *(f"u{i},a,{T}" for i in range(300))]
+    lines[100], lines[200] = f'"u99,a,{T}', f'u199",a,{T}'
+    path = text_file(tmp_path / "e.csv", "\n".join(lines))
+    with pytest.raises(
+        DataError, match=r"the id 'u99,a.*\.\.\. has more than 256.*row 100, column 'user_id'; .*a quote"
+    ):
+        read_tables(BARE, path)
 
 
 def test_the_number_of_bad_rows_is_said():

@@ -21,7 +21,12 @@ from kinfolk.schema import Categorical, Continuous, Field, MultiCategorical, Sch
 UNITS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 """Schema.time_unit -> ticks a second."""
 
+LONGEST_ID, LONGEST_VALUE = 256, 1_000
+"""Characters of an id, as in serving, and of a value of a field: text of the longest one's width is kept of all."""
+
 _ROW = "__row__"
+_CONTROL = r"[\p{Cc}\p{Zl}\p{Zp}]"  # line breaks are among them
+_SHOWN = 60
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
@@ -62,7 +67,12 @@ def run(table: Table, checks: Sequence[Check], counts: Sequence[int]) -> None:
                 row, value = first.collect().row(0)
             more = "" if count == 1 else f" (and {count - 1} more rows)"
             where = f"in {table.name}, row {row}, column {check.column!r}{more}"
-            raise DataError(f"{check.problem.format(value=repr(value))}, {where}", check.remedy)
+            raise DataError(f"{check.problem.format(value=_shown(value))}, {where}", check.remedy)
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def counted(checks: Sequence[Check]) -> list[pl.Expr]:
@@ -104,7 +114,7 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def id_column(plan: Plan, name: str, as_text: bool) -> None:
-    """A column of outside ids: integers or text, never missing. as_text: read integers as text."""
+    """A column of outside ids: integers or text of one short line, never missing. as_text: read integers as text."""
     dtype, col = plan.table.columns[name], pl.col(name)
     if dtype.is_integer() and not as_text:
         expr = col.cast(pl.Int64)
@@ -115,6 +125,11 @@ def id_column(plan: Plan, name: str, as_text: bool) -> None:
         _wrong_type(plan.table, name, "whole numbers or text", "write the ids as whole numbers or text")
     plan.select.append(expr.alias(name))
     plan.checks.append(Check(name, expr.is_null(), "the id is missing", "give every row an id, or leave the row out"))
+    if not dtype.is_integer():
+        strange = (expr.str.len_chars() > LONGEST_ID) | expr.str.contains(_CONTROL)
+        problem = f"the id {{value}} has more than {LONGEST_ID} characters, a line break or a control character"
+        remedy = "give every id one short line of text; if this is a csv file, is a quote left open in this row?"
+        plan.checks.append(Check(name, strange, problem, remedy))
 
 
 def is_signed_integer(dtype: pl.DataType) -> bool:
@@ -162,12 +177,25 @@ def field_column(plan: Plan, f: Field) -> None:
             plan.checks.extend(checks)
             plan.select.append(expr.alias(f.name))
         case MultiCategorical():
-            plan.select.append(_lists(plan.table, f, dtype))
+            lists = _lists(plan.table, f, dtype)
+            plan.select.append(lists)
+            plan.checks.append(too_long(f.name, lists.list.eval(pl.element().str.len_chars()).list.max()))
         case Categorical():
             if dtype.is_nested() or dtype == pl.Binary:
                 remedy = f'declare {f.name!r} as kind = "multicategorical"' if _is_list(dtype) else "write it as text"
                 _wrong_type(plan.table, f.name, "one value a row", remedy)
-            plan.select.append(field_text(dtype, pl.col(f.name)).alias(f.name))
+            values = field_text(dtype, pl.col(f.name)).alias(f.name)
+            plan.select.append(values)
+            plan.checks.append(too_long(f.name, values.str.len_chars()))
+
+
+def too_long(name: str, characters: pl.Expr) -> Check:
+    """Of a column of texts, which is kept as wide as its longest one."""
+    problem = f"{{value}} has a text of more than {LONGEST_VALUE:,} characters"
+    remedy = (
+        f"shorten it, or leave {name!r} out of the schema; if this is a csv file, is a quote left open in this row?"
+    )
+    return Check(name, characters > LONGEST_VALUE, problem, remedy)
 
 
 def _is_list(dtype: pl.DataType) -> bool:

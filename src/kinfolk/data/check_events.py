@@ -20,6 +20,7 @@ from kinfolk.data.check import (
     number,
     run,
     time_column,
+    too_long,
     unit_problem,
 )
 from kinfolk.data.report import CheckReport
@@ -61,6 +62,7 @@ def events_plan(table: Table, schema: Schema, as_text: Mapping[str, bool]) -> Pl
         plan.select.append(kind)
         remedy = "give every row a behaviour kind, or drop the column"
         plan.checks.append(Check(c.kind, kind.is_null(), "the behaviour kind is missing", remedy))
+        plan.checks.append(too_long(c.kind, kind.str.len_chars()))
     for name in (c.position, c.dwell):
         if name in table.columns:
             expr, checks = number(plan, name)
