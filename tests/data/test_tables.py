@@ -216,6 +216,33 @@ def test_pseudo_times_must_be_said_to_be_so():
     assert read_tables(BARE, events, check_times=False).report.time_until == 2
 
 
+@pytest.mark.parametrize("unit", ["s", "ms"])
+@pytest.mark.parametrize("second", [0, 15, 4_200_000_000])
+def test_a_single_time_that_is_none_is_named(unit, second):
+    per = {"s": 1, "ms": 1000}[unit]
+    events = PLAIN.with_columns(time=pl.Series([T, second, T]) * per)
+    said = f"the time {second * per} lies outside of 1990 to 2100, in the events table, row 2, column 'time'; mend it"
+    with pytest.raises(DataError, match=said):
+        read_tables(Schema(time_unit=unit), events)
+    assert read_tables(Schema(time_unit=unit), events, check_times=False).report.rows == 3
+
+
+@pytest.mark.parametrize(
+    ("ticks", "shown"), [(-1, "1969-12-31"), (5 * 10**17, "500000000000000000"), (9 * 10**18, "9000000000000000000")]
+)
+def test_a_datetime_that_is_none_is_named(ticks, shown):
+    """Those too that Python has no datetime for."""
+    events = PLAIN.with_columns(time=pl.Series([T * 10**6, ticks, T * 10**6]).cast(pl.Datetime("us")))
+    with pytest.raises(DataError, match=f"the time '{shown}.*lies outside of 1990 to 2100, in the events table, row 2"):
+        read_tables(BARE, events)
+
+
+def test_a_csv_cut_in_a_time_is_noticed(tmp_path):
+    path = text_file(tmp_path / "e.csv", "user_id,item_id,time\n" + f"u,a,{T}\n" * 30 + f"u30,i15,{T}"[:-9])
+    with pytest.raises(DataError, match=r"the time '1' lies outside of 1990 to 2100, in e\.csv, row 31"):
+        read_tables(BARE, path)
+
+
 def test_nan_and_empty_are_missing():
     users = USERS.with_columns(age=pl.Series([float("nan"), 3.0]), city=pl.Series(["", "Y"]))
     read = read_tables(SCHEMA, EVENTS, users, ITEMS).users.collect()

@@ -21,6 +21,9 @@ from kinfolk.schema import Categorical, Continuous, Field, MultiCategorical, Sch
 UNITS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 """Schema.time_unit -> ticks a second."""
 
+EARLIEST, LATEST = 631_152_000.0, 4_102_444_800.0
+"""Real times lie between 1990 and 2100."""
+
 LONGEST_ID, LONGEST_VALUE = 256, 1_000
 """Characters of an id, as in serving, and of a value of a field: text of the longest one's width is kept of all."""
 
@@ -63,11 +66,24 @@ def run(table: Table, checks: Sequence[Check], counts: Sequence[int]) -> None:
     for check, count in zip(checks, counts, strict=True):
         if count:
             with readable(table.name):
-                first = table.frame.with_row_index(_ROW, offset=1).filter(check.bad).select(_ROW, check.column).head(1)
+                first = (
+                    table.frame.with_row_index(_ROW, offset=1)
+                    .filter(check.bad)
+                    .select(_ROW, _raw(table, check.column))
+                    .head(1)
+                )
                 row, value = first.collect().row(0)
             more = "" if count == 1 else f" (and {count - 1} more rows)"
             where = f"in {table.name}, row {row}, column {check.column!r}{more}"
             raise DataError(f"{check.problem.format(value=_shown(value))}, {where}", check.remedy)
+
+
+def _raw(table: Table, name: str) -> pl.Expr:
+    col = pl.col(name)
+    if not isinstance(table.columns[name], pl.Datetime | pl.Date):
+        return col
+    near = pl.when(col.dt.year().is_between(1, 9999)).then(col)  # no text can be made of others
+    return pl.coalesce(near.dt.to_string(), col.to_physical().cast(pl.String)).alias(name)
 
 
 def _shown(value: object) -> str:
@@ -292,14 +308,20 @@ def _wrong_type(table: Table, name: str, wanted: str, remedy: str) -> NoReturn:
     raise DataError(f"column {name!r} of {table.name} holds {table.columns[name]}, not {wanted}", remedy)
 
 
+def unreal(name: str, time: pl.Expr) -> Check:
+    """A single time that is none: 0 for a missing one, a number cut at the end of a file."""
+    remedy = "mend it, leave the row out, or say that times are not real (check_times=False)"
+    outside = (time < EARLIEST) | (time > LATEST)
+    return Check(name, outside, "the time {value} lies outside of 1990 to 2100", remedy)
+
+
 def unit_problem(table: Table, schema: Schema, median: float) -> DataError | None:
     """The error to raise where the median time lies outside 1990 to 2100, saying which unit would fit."""
-    low, high = 631_152_000.0, 4_102_444_800.0
-    if low <= median <= high:
+    if EARLIEST <= median <= LATEST:
         return None
     name = schema.columns.time
-    fits = [u for u, per in UNITS.items() if low <= median * UNITS[schema.time_unit] / per <= high]
-    when = "before 1990" if median < low else "after 2100"
+    fits = [u for u, per in UNITS.items() if EARLIEST <= median * UNITS[schema.time_unit] / per <= LATEST]
+    when = "before 1990" if median < EARLIEST else "after 2100"
     if fits and (table.columns[name].is_numeric() or table.columns[name] == pl.String):
         remedy = f'set time_unit = "{fits[0]}" in the schema'
     else:

@@ -22,6 +22,7 @@ from kinfolk.data.check import (
     time_column,
     too_long,
     unit_problem,
+    unreal,
 )
 from kinfolk.data.report import CheckReport
 from kinfolk.data.source import Table, readable
@@ -80,11 +81,11 @@ def check_events(plan: Plan, schema: Schema, now: float | None, check_times: boo
         DataError, SchemaError: the first thing that is wrong.
     """
     table, c = plan.table, schema.columns
-    future = []
+    moments = [unreal(c.time, plan.time)] if check_times else []
     if now is not None:
         late = plan.time > now
-        future.append(Check(c.time, late, "the time {value} lies in the future", "mend it, or leave the row out"))
-    counts = count(plan, plan.frame, schema, counted(plan.checks + future))
+        moments.append(Check(c.time, late, "the time {value} lies in the future", "mend it, or leave the row out"))
+    counts = count(plan, plan.frame, schema, counted(plan.checks + moments))
     report = counts.report
     if report.rows == 0:
         raise DataError(f"{table.name} has no rows", "give a table with at least one event")
@@ -92,7 +93,7 @@ def check_events(plan: Plan, schema: Schema, now: float | None, check_times: boo
     problem = unit_problem(table, schema, counts.median) if check_times else None
     if problem:
         raise problem
-    run(table, future, counts.bad[len(plan.checks) :])
+    run(table, moments, counts.bad[len(plan.checks) :])
     if report.clicks == 0:
         raise DataError(
             f"no clicks at all: column {c.label!r} of {table.name} is 0 in all {report.rows} rows",

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 
 import polars as pl
 
-from kinfolk.data.check import UNITS, close, field_text, need, numeric_text
+from kinfolk.data.check import EARLIEST, LATEST, UNITS, close, field_text, need, numeric_text
 from kinfolk.data.source import Table, TableSource, open_table, readable
 from kinfolk.errors import DataError
 from kinfolk.schema import Categorical, Columns, Continuous, Field, MultiCategorical, Schema
@@ -155,7 +155,7 @@ def _time_unit(table: Table, head: pl.DataFrame, name: str) -> tuple[str, str]:
     median = head[name].cast(pl.Float64, strict=False).median()
     ticks = float(median) if isinstance(median, int | float) else 0.0
     for unit, per in UNITS.items():
-        if 631_152_000.0 <= ticks / per <= 4_102_444_800.0:
+        if EARLIEST <= ticks / per <= LATEST:
             return unit, f'its median {ticks:.0f} lies between 1990 and 2100 as "{unit}"'
     return "s", f"its median {ticks:.0f} is a real moment in no unit: if times are not real, skip the check of times"
 
