@@ -1,8 +1,11 @@
 """A bundle is whole or not there, loads back to the same numbers, and says what is wrong with it."""
 
+import errno
 import hashlib
 import json
+import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -98,6 +101,31 @@ def test_the_encoder_can_be_opened_at_once(copy, small_bundle):
         opened = Bundle.load(copy, encoder=encoder)
         assert ("represented" in vars(opened)) == encoder
     assert opened.represented.features.item_ids.tolist() == small_bundle.represented.features.item_ids.tolist()
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o002, 0o664)])
+def test_whom_the_umask_lets_read_reads_all_of_it(small_bundle, tmp_path, umask, mode):
+    before = os.umask(umask)
+    try:
+        small_bundle.save(tmp_path / "b")
+    finally:
+        os.umask(before)
+    assert {p.stat().st_mode & 0o777 for p in (tmp_path / "b").iterdir()} == {mode}
+
+
+@pytest.mark.parametrize("name", ["bundle.json", "weights.safetensors", "lookalike.npy"])
+def test_a_file_that_another_user_keeps_is_named_with_its_own_remedy(copy, monkeypatch, name):
+    opened = Path.open
+
+    def kept(path, *args, **kwargs):
+        if path.name == name:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return opened(path, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "open", kept)
+    with pytest.raises(BundleError, match=f"{name} cannot be read by the user") as caught:
+        Bundle.load(copy)
+    assert "chmod a+r" in caught.value.remedy
 
 
 def _edit(folder, change):

@@ -30,6 +30,7 @@ from kinfolk.bundle.files import (
     read_matrix,
     read_meta,
     sha256,
+    size_of,
     unpacked,
 )
 from kinfolk.bundle.place import place, swap
@@ -206,6 +207,9 @@ class Bundle:
         }
         meta = json.loads(json.dumps(meta))  # as it will be read
         (folder / META).write_text(json.dumps({**meta, "sha256": own_hash(meta)}, indent=1), encoding="utf-8")
+        as_usual = (folder / META).stat().st_mode & 0o666
+        for file in folder.iterdir():
+            file.chmod(as_usual)  # safetensors leaves its own to their owner alone, whatever the umask
 
     @classmethod
     def load(cls, path: str | Path, *, verify: bool = True, encoder: bool = False) -> Bundle:
@@ -217,7 +221,7 @@ class Bundle:
             encoder: open stage 1 now, while files are hashed, instead of when it is first asked for.
 
         Raises:
-            BundleError: not a bundle, of another format, truncated or tampered with.
+            BundleError: not a bundle, of another format, not to be read by this user, truncated or tampered with.
         """
         path = Path(path)
         meta = read_meta(path, FORMAT)
@@ -228,13 +232,11 @@ class Bundle:
             )
         for name, want in meta["files"].items():
             file = path / name
-            if not file.exists():
+            size = size_of(file)
+            if size is None:
                 raise BundleError(f"{file} is missing", RESTORE)
-            if file.stat().st_size != want["bytes"]:
-                raise BundleError(
-                    f"{file} is {file.stat().st_size} bytes long, expected {want['bytes']}: truncated?",
-                    RESTORE,
-                )
+            if size != want["bytes"]:
+                raise BundleError(f"{file} is {size} bytes long, expected {want['bytes']}: truncated?", RESTORE)
         with hashes_checked(path, meta["files"] if verify else {}):  # beside what follows
             found = cls._read(path, meta)
             if encoder:

@@ -28,7 +28,7 @@ RESTORE = "restore the bundle from a good copy, or train anew"
 def read_meta(path: Path, format: int) -> dict[str, Any]:
     """What `bundle.json` says. Raises BundleError: it is absent, damaged or of another format."""
     file = path / META
-    if not file.exists():
+    if size_of(file) is None:
         raise BundleError(f"{path} is no bundle: it has no {META}", "give the directory that `kinfolk train` wrote")
     try:
         meta: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
@@ -51,6 +51,20 @@ def read_meta(path: Path, format: int) -> dict[str, Any]:
     if absent:
         raise BundleError(f"{file} lacks {min(absent)!r}", RESTORE)
     return meta
+
+
+def size_of(file: Path) -> int | None:
+    """Bytes of a file, None where there is none. Raises BundleError where the user of this process may not read it."""
+    try:
+        with file.open("rb"):
+            return file.stat().st_size
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except PermissionError as e:
+        raise BundleError(
+            f"{file} cannot be read by the user that this runs as ({e.strerror})",
+            "let that user read it (chmod a+r, of folders a+rx), or run this as its owner",
+        ) from e
 
 
 def read_arrays(file: Path) -> dict[str, NDArray[Any]]:
