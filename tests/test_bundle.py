@@ -13,6 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 from kinfolk.bundle import Bundle
 from kinfolk.bundle.files import sha256
+from kinfolk.bundle.meta import own_hash
 from kinfolk.errors import BundleError, SchemaError
 from kinfolk.represent.embed import embed
 from kinfolk.schema import Categorical, History, Schema
@@ -128,10 +129,12 @@ def test_a_file_that_another_user_keeps_is_named_with_its_own_remedy(copy, monke
     assert "chmod a+r" in caught.value.remedy
 
 
-def _edit(folder, change):
+def _edit(folder, change, *, signed=False):
     file = folder / "bundle.json"
     meta = json.loads(file.read_text())
     change(meta)
+    if signed:
+        meta["sha256"] = own_hash(meta)
     file.write_text(json.dumps(meta))
 
 
@@ -162,6 +165,87 @@ def test_even_without_hashes_a_description_must_fit(copy, change, said):
     _edit(copy, change)
     with pytest.raises(BundleError, match=said):
         Bundle.load(copy, verify=False)
+
+
+@pytest.mark.parametrize(
+    "name", ["/dev/zero", "../../../etc/hostname", "..", "", "a/b", "./weights.safetensors", "a\0b"]
+)
+@pytest.mark.parametrize("verify", [False, True])
+def test_a_name_of_a_file_elsewhere_is_refused(copy, name, verify):
+    """Before anything is read, or asked of the disk, under it."""
+
+    def change(m):
+        m["files"][name] = {"sha256": "0" * 64, "bytes": 0}
+
+    _edit(copy, change, signed=True)
+    with pytest.raises(BundleError, match=r"bundle\.json names|no plain file"):
+        Bundle.load(copy, verify=verify)
+
+
+@pytest.mark.parametrize("name", ["bundle.json", "universal.npy"])
+def test_what_is_no_plain_file_is_refused(copy, name):
+    """To open a pipe would wait for a writer."""
+    (copy / name).unlink()
+    os.mkfifo(copy / name)
+    with pytest.raises(BundleError, match=f"{name} is no plain file"):
+        Bundle.load(copy)
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "universal.npy", "inputs.numbers.npy"])
+@pytest.mark.parametrize("verify", [False, True])
+def test_every_file_that_is_read_is_listed(copy, name, verify):
+    _edit(copy, lambda m: m["files"].pop(name), signed=True)
+    with pytest.raises(BundleError, match=f"does not list '{name}'"):
+        Bundle.load(copy, verify=verify)
+
+
+def _put(path, value):
+    def change(m):
+        *way, last = path
+        for key in way:
+            m = m[key]
+        m[last] = value
+
+    return change
+
+
+WRONG = [
+    *((key,) for key in ("version", "provenance", "schema", "represent", "lookalike", "users", "inputs", "files")),
+    *(("represent", key) for key in ("model", "features")),
+    *(("provenance", key) for key in ("data", "seed", "trained_until", "removed_items", "windows", "metrics")),
+    *(("lookalike", key) for key in ("m", "alpha", "pooling", "size_aware")),
+    ("files", "users.safetensors"),
+    ("files", "users.safetensors", "sha256"),
+    ("files", "users.safetensors", "bytes"),
+]
+
+
+@pytest.mark.parametrize("path", WRONG, ids=".".join)
+def test_a_value_of_another_type_is_refused(copy, path):
+    right = json.loads((copy / "bundle.json").read_text())
+    for key in path:
+        right = right[key]
+    fits = (int, float) if isinstance(right, float) else (type(right),)
+    for wrong in (None, [], {}, [None], "x", 1, True):
+        if wrong != [None] and type(wrong) in fits:
+            continue
+        _edit(copy, _put(path, wrong), signed=True)
+        with pytest.raises(BundleError):
+            Bundle.load(copy, encoder=True)
+
+
+@pytest.mark.parametrize("text", ["[]", "3", '"format"', "null", "[" * 100_000])
+def test_what_is_no_description_at_all_is_refused(copy, text):
+    (copy / "bundle.json").write_text(text)
+    with pytest.raises(BundleError, match="damaged"):
+        Bundle.load(copy)
+
+
+@pytest.mark.parametrize("path", [("represent", "model", "encoder"), ("represent", "features", "means")])
+def test_a_description_of_another_encoder_is_refused(copy, path):
+    _edit(copy, _put(path, 3), signed=True)
+    with pytest.raises(BundleError, match="does not describe the user encoder"):
+        Bundle.load(copy, encoder=True)
 
 
 def test_half_a_description_is_refused(copy):

@@ -23,22 +23,21 @@ from kinfolk.bundle.files import (
     META,
     RESTORE,
     hashes_checked,
-    own_hash,
     packed,
     read_array,
     read_arrays,
     read_matrix,
-    read_meta,
+    read_packed,
     sha256,
     size_of,
-    unpacked,
 )
+from kinfolk.bundle.meta import need, need_fields, own_hash, read_meta
 from kinfolk.bundle.place import place, swap
 from kinfolk.data.inputs import Inputs
 from kinfolk.data.jagged import Jagged
 from kinfolk.data.npy import write_npy
 from kinfolk.data.vocabulary import rows_of
-from kinfolk.errors import BundleError, SchemaError
+from kinfolk.errors import BundleError, OptionError, SchemaError
 from kinfolk.lookalike.config import LookalikeConfig
 from kinfolk.lookalike.weights import Weights
 from kinfolk.schema import Schema
@@ -49,7 +48,7 @@ if TYPE_CHECKING:
 FORMAT = 2
 _WEIGHTS, _FEATURES, _USERS = "weights.safetensors", "features.safetensors", "users.safetensors"
 _UNIVERSAL, _LOOKALIKE = "universal.npy", "lookalike.npy"
-_INPUTS = "inputs."
+_READ = (_WEIGHTS, _FEATURES, _USERS, _UNIVERSAL, _LOOKALIKE)
 
 
 @dataclass(frozen=True)
@@ -122,9 +121,13 @@ class Bundle:
         from kinfolk.represent.represented import Represented
 
         meta = read_meta(self.path, FORMAT)["represent"]
-        features = UserFeatures.from_arrays(unpacked(read_arrays(self.path / _FEATURES)), meta["features"])
         arrays = {k: v for k, v in read_arrays(self.path / _WEIGHTS).items() if not k.startswith("lookalike.")}
-        return Represented.from_tensors({k: torch.from_numpy(v) for k, v in arrays.items()}, meta["model"], features)
+        tensors = {k: torch.from_numpy(v) for k, v in arrays.items()}
+        try:
+            features = UserFeatures.from_arrays(read_packed(self.path / _FEATURES), meta["features"])
+            return Represented.from_tensors(tensors, meta["model"], features)
+        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as e:
+            raise BundleError(f"{self.path}: {META} does not describe the user encoder ({e!r})", RESTORE) from e
 
     @cached_property
     def schema(self) -> Schema:
@@ -192,7 +195,7 @@ class Bundle:
         write_npy(folder / _LOOKALIKE, self.lookalike)
         inputs = {} if self.inputs is None else self.inputs.to_arrays()
         for name, array in inputs.items():
-            write_npy(folder / f"{_INPUTS}{name}.npy", array)
+            write_npy(folder / _input(name), array)
         files = {p.name: {"sha256": sha256(p), "bytes": p.stat().st_size} for p in sorted(folder.iterdir())}
         meta = {
             "format": FORMAT,
@@ -230,6 +233,9 @@ class Bundle:
                 f"{path / META} does not have the hash that it gives: it was changed",
                 RESTORE,
             )
+        unlisted = {*_READ, *(_input(name) for name in meta["inputs"])} - set(meta["files"])
+        if unlisted:
+            raise BundleError(f"{path / META} does not list {min(unlisted)!r} among its files", RESTORE)
         for name, want in meta["files"].items():
             file = path / name
             size = size_of(file)
@@ -245,20 +251,18 @@ class Bundle:
 
     @classmethod
     def _read(cls, path: Path, meta: dict[str, Any]) -> Bundle:
-        p = dict(meta["provenance"])
+        file = path / META
+        need_fields(file, "lookalike", meta["lookalike"], LookalikeConfig)
         try:
             config = LookalikeConfig(**meta["lookalike"])
-            known = {**p, "removed_items": tuple(p["removed_items"]), "windows": tuple(p["windows"])}
-            provenance = Provenance(**known)
-        except (KeyError, TypeError) as e:
-            raise BundleError(
-                f"{path / META} is of another version of kinfolk ({e})", "train anew with this one"
-            ) from e
+            provenance = _provenance(file, meta["provenance"])
+        except (KeyError, TypeError, OptionError) as e:
+            raise BundleError(f"{file} is of another version of kinfolk ({e})", "train anew with this one") from e
         arrays = read_arrays(path / _WEIGHTS)
         stage_two = {k.removeprefix("lookalike."): v for k, v in arrays.items() if k.startswith("lookalike.")}
         weights = Weights(config, stage_two)
         weights.check()
-        users = unpacked(read_arrays(path / _USERS))["ids"].astype(np.str_, copy=False)
+        users = read_packed(path / _USERS).get("ids", np.zeros(0, np.str_)).astype(np.str_, copy=False)
         universal, lookalike = read_matrix(path / _UNIVERSAL), read_matrix(path / _LOOKALIKE)
         if not len(users) == len(universal) == len(lookalike) == meta["users"]:
             raise BundleError(
@@ -266,8 +270,25 @@ class Bundle:
                 f"{meta['users']} of each",
                 RESTORE,
             )
-        named = {name: read_array(path / f"{_INPUTS}{name}.npy") for name in meta["inputs"]}
+        named = {name: read_array(path / _input(name)) for name in meta["inputs"]}
         inputs = Inputs.from_arrays(named) if named else None
         if inputs is not None and len(inputs) != len(users):
             raise BundleError(f"{path}: inputs of {len(inputs)} users, expected {len(users)}", RESTORE)
         return cls(provenance, weights, users, universal, lookalike, path=path, version=meta["version"], inputs=inputs)
+
+
+def _input(name: str) -> str:
+    return f"inputs.{name}.npy"
+
+
+def _provenance(file: Path, said: Mapping[str, Any]) -> Provenance:
+    need_fields(file, "provenance", said, Provenance)
+    need(file, "provenance.metrics", said["metrics"], dict)
+    kinds: dict[str, type | tuple[type, ...]] = {"removed_items": str, "windows": (int, float)}
+    for key, kind in kinds.items():
+        need(file, f"provenance.{key}", said[key], list)
+        for value in said[key]:
+            need(file, f"provenance.{key}", value, kind)
+    if len(said["windows"]) != 3:
+        raise TypeError(f"{len(said['windows'])} windows")
+    return Provenance(**{**said, **{key: tuple(said[key]) for key in kinds}})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import stat
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -25,39 +25,18 @@ _PIECE = 8 << 20  # bytes that are hashed without a word to the interpreter
 RESTORE = "restore the bundle from a good copy, or train anew"
 
 
-def read_meta(path: Path, format: int) -> dict[str, Any]:
-    """What `bundle.json` says. Raises BundleError: it is absent, damaged or of another format."""
-    file = path / META
-    if size_of(file) is None:
-        raise BundleError(f"{path} is no bundle: it has no {META}", "give the directory that `kinfolk train` wrote")
-    try:
-        meta: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        got = meta["format"]
-        absent = {
-            "version",
-            "provenance",
-            "schema",
-            "represent",
-            "lookalike",
-            "users",
-            "inputs",
-            "files",
-            "sha256",
-        } - set(meta)
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as e:
-        raise BundleError(f"{file} is damaged ({e})", RESTORE) from e
-    if got != format:
-        raise BundleError(f"{file} is of format {got}, this kinfolk reads {format}", "train anew with this version")
-    if absent:
-        raise BundleError(f"{file} lacks {min(absent)!r}", RESTORE)
-    return meta
-
-
 def size_of(file: Path) -> int | None:
-    """Bytes of a file, None where there is none. Raises BundleError where the user of this process may not read it."""
+    """Bytes of a plain file, None where there is nothing.
+
+    Raises:
+        BundleError: something else is there, or the user of this process may not read it.
+    """
     try:
+        found = file.stat()
+        if not stat.S_ISREG(found.st_mode):  # to open a pipe would wait, to read a device might never end
+            raise BundleError(f"{file} is no plain file", RESTORE)
         with file.open("rb"):
-            return file.stat().st_size
+            return found.st_size
     except (FileNotFoundError, NotADirectoryError):
         return None
     except PermissionError as e:
@@ -89,6 +68,14 @@ def read_matrix(file: Path) -> NDArray[np.float32]:
     if array.dtype != np.float32 or array.ndim != 2:
         raise BundleError(f"{file} holds {array.dtype}{list(array.shape)}", "restore the bundle from a good copy")
     return array
+
+
+def read_packed(file: Path) -> dict[str, NDArray[Any]]:
+    """All arrays of a safetensors file that `packed` made. Raises BundleError where it is damaged."""
+    try:
+        return unpacked(read_arrays(file))
+    except (KeyError, ValueError) as e:
+        raise BundleError(f"{file} is damaged ({e!r})", RESTORE) from e
 
 
 def packed(arrays: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[Any]]:
@@ -141,9 +128,3 @@ def hashes_checked(folder: Path, want: Mapping[str, Mapping[str, Any]]) -> Itera
                     raise BundleError(
                         f"{folder / name} does not have the hash that {META} gives: it was changed", RESTORE
                     )
-
-
-def own_hash(meta: Mapping[str, Any]) -> str:
-    """Of everything `bundle.json` says but this."""
-    said = {k: v for k, v in meta.items() if k != "sha256"}
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
