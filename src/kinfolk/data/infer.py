@@ -13,7 +13,7 @@ import polars as pl
 from kinfolk.data.check import EARLIEST, LATEST, UNITS, close, field_text, need, numeric_text
 from kinfolk.data.source import Table, TableSource, open_table, readable
 from kinfolk.errors import DataError
-from kinfolk.schema import Categorical, Columns, Continuous, Field, MultiCategorical, Schema
+from kinfolk.schema import Categorical, Columns, Continuous, Field, History, MultiCategorical, Schema
 
 SAMPLE = 200_000
 """Rows of a table that are looked at."""
@@ -31,6 +31,7 @@ _NAMES = {  # spelled without case, "_" or blanks; the first that is there wins
 _CODE_NAMES = ("id", "code", "type", "category", "class", "zip", "group", "level", "range", "flag")
 _FEW = 50  # whole numbers with at most so many distinct values are taken for names of things
 _MANY_CONTEXTS = 100
+_HISTORY = History().name  # which every draft has
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,9 @@ def infer_schema(
     fixed = set(names.values())
     context = []
     for column in (n for n in table.columns if n not in fixed):
+        if column == _HISTORY:
+            notes.append(Note(table.name, column, "ignored", "its name is taken by the history: rename it to use it"))
+            continue
         f, note = _context(table, head, column)
         notes.append(note)
         context += [f] if f else []
@@ -104,7 +108,7 @@ def infer_schema(
         if source is not None:
             side = open_table(source, role)
             need(side, [key], f"columns.{role[:-1]}")
-            taken = fixed | ({f.name for f in context} if role == "users" else set()) | {"history"}
+            taken = fixed | ({f.name for f in context} if role == "users" else set()) | {_HISTORY}
             sides[role], more = _fields(side, key, taken - {key})
             notes += more
     schema = Schema(
