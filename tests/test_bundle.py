@@ -1,8 +1,11 @@
 """A bundle is whole or not there, loads back to the same numbers, and says what is wrong with it."""
 
+import errno
 import hashlib
 import json
+import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,9 +13,11 @@ from safetensors.numpy import load_file, save_file
 
 from kinfolk.bundle import Bundle
 from kinfolk.bundle.files import sha256
+from kinfolk.bundle.meta import own_hash
 from kinfolk.errors import BundleError, SchemaError
 from kinfolk.represent.embed import embed
 from kinfolk.schema import Categorical, History, Schema
+from kinfolk.training import check_out
 
 
 @pytest.fixture
@@ -99,10 +104,37 @@ def test_the_encoder_can_be_opened_at_once(copy, small_bundle):
     assert opened.represented.features.item_ids.tolist() == small_bundle.represented.features.item_ids.tolist()
 
 
-def _edit(folder, change):
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o002, 0o664)])
+def test_whom_the_umask_lets_read_reads_all_of_it(small_bundle, tmp_path, umask, mode):
+    before = os.umask(umask)
+    try:
+        small_bundle.save(tmp_path / "b")
+    finally:
+        os.umask(before)
+    assert {p.stat().st_mode & 0o777 for p in (tmp_path / "b").iterdir()} == {mode}
+
+
+@pytest.mark.parametrize("name", ["bundle.json", "weights.safetensors", "lookalike.npy"])
+def test_a_file_that_another_user_keeps_is_named_with_its_own_remedy(copy, monkeypatch, name):
+    opened = Path.open
+
+    def kept(path, *args, **kwargs):
+        if path.name == name:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return opened(path, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "open", kept)
+    with pytest.raises(BundleError, match=f"{name} cannot be read by the user") as caught:
+        Bundle.load(copy)
+    assert "chmod a+r" in caught.value.remedy
+
+
+def _edit(folder, change, *, signed=False):
     file = folder / "bundle.json"
     meta = json.loads(file.read_text())
     change(meta)
+    if signed:
+        meta["sha256"] = own_hash(meta)
     file.write_text(json.dumps(meta))
 
 
@@ -133,6 +165,87 @@ def test_even_without_hashes_a_description_must_fit(copy, change, said):
     _edit(copy, change)
     with pytest.raises(BundleError, match=said):
         Bundle.load(copy, verify=False)
+
+
+@pytest.mark.parametrize(
+    "name", ["/dev/zero", "../../../etc/hostname", "..", "", "a/b", "./weights.safetensors", "a\0b"]
+)
+@pytest.mark.parametrize("verify", [False, True])
+def test_a_name_of_a_file_elsewhere_is_refused(copy, name, verify):
+    """Before anything is read, or asked of the disk, under it."""
+
+    def change(m):
+        m["files"][name] = {"sha256": "0" * 64, "bytes": 0}
+
+    _edit(copy, change, signed=True)
+    with pytest.raises(BundleError, match=r"bundle\.json names|no plain file"):
+        Bundle.load(copy, verify=verify)
+
+
+@pytest.mark.parametrize("name", ["bundle.json", "universal.npy"])
+def test_what_is_no_plain_file_is_refused(copy, name):
+    """To open a pipe would wait for a writer."""
+    (copy / name).unlink()
+    os.mkfifo(copy / name)
+    with pytest.raises(BundleError, match=f"{name} is no plain file"):
+        Bundle.load(copy)
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "universal.npy", "inputs.numbers.npy"])
+@pytest.mark.parametrize("verify", [False, True])
+def test_every_file_that_is_read_is_listed(copy, name, verify):
+    _edit(copy, lambda m: m["files"].pop(name), signed=True)
+    with pytest.raises(BundleError, match=f"does not list '{name}'"):
+        Bundle.load(copy, verify=verify)
+
+
+def _put(path, value):
+    def change(m):
+        *way, last = path
+        for key in way:
+            m = m[key]
+        m[last] = value
+
+    return change
+
+
+WRONG = [
+    *((key,) for key in ("version", "provenance", "schema", "represent", "lookalike", "users", "inputs", "files")),
+    *(("represent", key) for key in ("model", "features")),
+    *(("provenance", key) for key in ("data", "seed", "trained_until", "removed_items", "windows", "metrics")),
+    *(("lookalike", key) for key in ("m", "alpha", "pooling", "size_aware")),
+    ("files", "users.safetensors"),
+    ("files", "users.safetensors", "sha256"),
+    ("files", "users.safetensors", "bytes"),
+]
+
+
+@pytest.mark.parametrize("path", WRONG, ids=".".join)
+def test_a_value_of_another_type_is_refused(copy, path):
+    right = json.loads((copy / "bundle.json").read_text())
+    for key in path:
+        right = right[key]
+    fits = (int, float) if isinstance(right, float) else (type(right),)
+    for wrong in (None, [], {}, [None], "x", 1, True):
+        if wrong != [None] and type(wrong) in fits:
+            continue
+        _edit(copy, _put(path, wrong), signed=True)
+        with pytest.raises(BundleError):
+            Bundle.load(copy, encoder=True)
+
+
+@pytest.mark.parametrize("text", ["[]", "3", '"format"', "null", "[" * 100_000])
+def test_what_is_no_description_at_all_is_refused(copy, text):
+    (copy / "bundle.json").write_text(text)
+    with pytest.raises(BundleError, match="damaged"):
+        Bundle.load(copy)
+
+
+@pytest.mark.parametrize("path", [("represent", "model", "encoder"), ("represent", "features", "means")])
+def test_a_description_of_another_encoder_is_refused(copy, path):
+    _edit(copy, _put(path, 3), signed=True)
+    with pytest.raises(BundleError, match="does not describe the user encoder"):
+        Bundle.load(copy, encoder=True)
 
 
 def test_half_a_description_is_refused(copy):
@@ -166,6 +279,52 @@ def test_nothing_else_is_overwritten(small_bundle, tmp_path):
         small_bundle.save(tmp_path / "b")
     small_bundle.save(tmp_path / "b", overwrite=True)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["b", "letters"]
+
+
+@pytest.mark.parametrize(
+    "described",
+    ["", "{}", "[]", "[" * 100_000, '{"format": 2}', '{"format": 2, "version": "x", "provenance": {}, "files": 3}'],
+)
+def test_what_only_has_a_file_called_like_a_bundles_is_not_overwritten(small_bundle, tmp_path, described):
+    folder = tmp_path / "b"
+    folder.mkdir()
+    (folder / "bundle.json").write_text(described)
+    (folder / "precious.txt").write_text("hello")
+    for write in (small_bundle.save, check_out):
+        with pytest.raises(BundleError, match=r"no bundle.*remove the folder yourself"):
+            write(folder, overwrite=True)
+    assert (folder / "precious.txt").read_text() == "hello"
+
+
+def test_a_bundle_with_something_else_beside_its_files_is_not_overwritten(copy, small_bundle):
+    for name in ("notes.txt", "audience.parquet"):
+        (copy / name).write_text("hello")
+    for write in (small_bundle.save, check_out):
+        with pytest.raises(BundleError, match=r"holds 'audience\.parquet', which is no part of the bundle"):
+            write(copy, overwrite=True)
+    assert (copy / "notes.txt").read_text() == "hello"
+    assert Bundle.load(copy).version == small_bundle.version
+
+
+def test_a_bundle_of_another_format_can_be_overwritten(copy, small_bundle):
+    """As the error that refuses to load it advises."""
+    _edit(copy, lambda m: m.update(format=1))
+    small_bundle.save(copy, overwrite=True)
+    assert Bundle.load(copy).version == small_bundle.version
+
+
+def test_a_link_to_a_bundle_goes_on_to_lead_to_one(copy, small_bundle, tmp_path):
+    (tmp_path / "current").symlink_to("copy", target_is_directory=True)
+    for _ in range(2):
+        small_bundle.save(tmp_path / "current", overwrite=True)
+        assert sorted((p.name, p.is_symlink()) for p in tmp_path.iterdir()) == [("copy", False), ("current", True)]
+        assert Bundle.load(tmp_path / "current").version == small_bundle.version
+
+
+def test_a_link_to_nothing_yet_is_followed(small_bundle, tmp_path):
+    (tmp_path / "current").symlink_to("monday")
+    small_bundle.save(tmp_path / "current")
+    assert Bundle.load(tmp_path / "monday").version == small_bundle.version
 
 
 def test_a_schema_that_does_not_fit_is_named(small_bundle):

@@ -86,6 +86,8 @@ def test_an_item_field_may_share_its_name_with_a_user_field():
         ("[user]\nname = 'a'", "'user' is not a list of tables"),
         ("[[user]]\nname = 'a'", "'a' has kind None"),
         ("[[user]]\nname = 'a'\nkind = 'number'", "'a' has kind 'number'.*categorical"),
+        ("[[user]]\nname = 'a'\nkind = ['categorical']", r"'a' has kind \['categorical'\].*use one of categorical"),
+        ("[[context]]\nname = 'a'\nkind = {}", "'a' has kind {}"),
         ("[[user]]\nkind = 'categorical'", "a field has no name"),
         ("[[user]]\nname = 'a'\nkind = 'categorical'\nmin_count = 'x'", "min_count = 'x'.*type int"),
         ("[[user]]\nname = 'a'\nkind = 'continuous'\nlog = 1", "log = 1.*type bool"),

@@ -63,6 +63,14 @@ def test_a_killed_run_resumes_to_the_same_bundle(small_log, tiny_preset, tmp_pat
     assert [p.name for p in tmp_path.iterdir()] == ["b"], "nothing is left beside it"
 
 
+def test_the_folder_one_is_in_can_be_written_to(small_log, tiny_preset, tmp_path, monkeypatch):
+    (tmp_path / "b").mkdir()
+    monkeypatch.chdir(tmp_path / "b")
+    made = train(small_log, preset=tiny_preset, seed=3, out=".")
+    assert Bundle.load(tmp_path / "b").version == made.version
+    assert [p.name for p in tmp_path.iterdir()] == ["b"]
+
+
 def _log(users, items, times):
     n = len(users)
     events = Events(np.array(users, np.int32), np.array(items, np.int32), np.array(times, float), np.zeros(n, np.int16))

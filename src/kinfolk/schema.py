@@ -240,7 +240,7 @@ def _kinds(data: Mapping[str, Any], where: str) -> tuple[str, ...]:
 def _field(data: Mapping[str, Any], where: str) -> Field:
     data = dict(data)
     kind = data.pop("kind", None)
-    if kind not in _KINDS:
+    if not isinstance(kind, str) or kind not in _KINDS:
         raise SchemaError(
             f"{where}: field {data.get('name', '?')!r} has kind {kind!r}", f"use one of {', '.join(sorted(_KINDS))}"
         )

@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinfolk.bundle import Bundle, Provenance
+from kinfolk.bundle.place import place
 from kinfolk.data.log import Log, View
 from kinfolk.data.vocabulary import rows_of
 from kinfolk.data.windows import Windows
-from kinfolk.errors import BundleError, DataError, KinfolkError
+from kinfolk.errors import DataError, KinfolkError
 from kinfolk.lookalike.blend import learn_background, learn_weight
 from kinfolk.lookalike.campaign import Campaign, CampaignConfig, build_campaign
 from kinfolk.lookalike.episodes import Episodes
@@ -92,8 +93,8 @@ def train(
     view = log.view(now, removed)
     work = None
     if out is not None:
-        check_out(Path(out), overwrite=overwrite)
-        work = Path(out).with_name(f".{Path(out).name}.training")
+        out = place(out, overwrite=overwrite)
+        work = out.with_name(f".{out.name}.training")
         if not resume:
             shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True, exist_ok=True)
@@ -268,10 +269,7 @@ def make_bundle(view: View, trained: Trained, *, preset_name: str, seed: int, re
 
 def check_out(out: Path, *, overwrite: bool) -> None:
     """Before hours of training: raises BundleError if the result could not be written to `out`."""
-    if out.exists() and not (out.is_dir() and ((out / "bundle.json").exists() or not any(out.iterdir()))):
-        raise BundleError(f"{out} exists and is no bundle", "choose another --out")
-    if (out / "bundle.json").exists() and not overwrite:
-        raise BundleError(f"{out}: a bundle is there already", "choose another --out, or pass --overwrite")
+    place(out, overwrite=overwrite)
 
 
 def _removed(log: Log, ids: Sequence[str]) -> NDArray[np.int64]:

@@ -64,6 +64,14 @@ def test_fields_get_the_kind_their_values_show():
     )
 
 
+def test_a_column_called_like_the_history_is_left_out_with_a_reason():
+    draft = infer_schema(EVENTS.with_columns(history=pl.Series(["a", "b"] * (N // 2))), USERS)
+    assert draft.schema.context == (Categorical("device"),)
+    assert [n.why for n in draft.notes if n.column == "history"] == [
+        "its name is taken by the history: rename it to use it"
+    ]
+
+
 def test_every_column_has_a_reason():
     draft = infer_schema(EVENTS, USERS)
     found = roles(draft)

@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import json
 import lzma
 from datetime import UTC, date, datetime
 
@@ -84,6 +85,51 @@ def test_frames_may_be_lazy_and_have_other_columns():
     tables = read_tables(BARE, PLAIN.lazy().with_columns(extra=pl.lit(1)))
     assert tables.events.collect_schema().names() == ["user_id", "item_id", "time"]
     assert tables.users is None
+
+
+def jsonl(path, *rows):
+    return text_file(path, "".join(f"{json.dumps(row)}\n" for row in rows))
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "jsonl.gz"])
+@pytest.mark.parametrize("absent", [{}, {"label": None}])
+def test_a_label_that_only_later_lines_have_is_no_missing_column(tmp_path, suffix, absent):
+    """Or impressions became clicks."""
+    row = {"user_id": 1, "item_id": 2, "time": T}
+    path = jsonl(tmp_path / "e.jsonl", *[row | absent] * 150, *(row | {"label": i % 2} for i in range(4)))
+    if suffix.endswith("gz"):
+        packed = tmp_path / f"e.{suffix}"
+        packed.write_bytes(gzip.compress(path.read_bytes()))
+        path = packed
+    with pytest.raises(DataError, match=r"label is None, not 0 or 1, in e\.jsonl.*row 1.*\(and 149 more rows\)"):
+        read_tables(BARE, path)
+
+
+def test_fields_that_only_later_lines_have_are_read(tmp_path):
+    late = {"city": 7, "tags": ["p", "q"], "age": 30, "fans": 1.5}
+    users = jsonl(tmp_path / "u.jsonl", *({"user_id": i} for i in range(150)), {"user_id": 150} | late)
+    schema = Schema(user=SCHEMA.user)
+    read = read_tables(schema, PLAIN, users).users.collect()
+    assert read.row(0) == ("0", None, None, None, None)
+    assert read.row(150) == ("150", "7", ["p", "q"], 30.0, 1.5)
+
+
+def test_files_of_a_glob_may_have_different_columns(tmp_path):
+    row = {"user_id": 1, "item_id": 2, "time": T}
+    jsonl(tmp_path / "a.jsonl", *[row | {"position": 1}] * 3)
+    jsonl(tmp_path / "b.jsonl", *[row | {"position": 2.5, "kind": "read"}] * 3)
+    jsonl(tmp_path / "c.jsonl")
+    with pytest.raises(DataError, match=r"kind is missing, in \*\.jsonl, row 1.*\(and 2 more rows\)"):
+        read_tables(BARE, tmp_path / "*.jsonl")
+    jsonl(tmp_path / "a.jsonl", *[row | {"position": 1, "kind": "read"}] * 3)
+    assert read_tables(BARE, tmp_path / "*.jsonl").events.collect()["position"].to_list() == [1.0] * 3 + [2.5] * 3
+
+
+def test_a_column_of_numbers_and_lists_is_said_to_be_one(tmp_path):
+    row = {"user_id": 1, "item_id": 2, "time": T}
+    path = jsonl(tmp_path / "e.jsonl", row | {"extra": 1}, row | {"extra": ["x"]})
+    with pytest.raises(DataError, match=r"e\.jsonl has a column with values of several kinds.*as one kind"):
+        read_tables(BARE, path)
 
 
 def test_two_columns_of_one_name_are_refused(tmp_path):
@@ -170,6 +216,33 @@ def test_pseudo_times_must_be_said_to_be_so():
     assert read_tables(BARE, events, check_times=False).report.time_until == 2
 
 
+@pytest.mark.parametrize("unit", ["s", "ms"])
+@pytest.mark.parametrize("second", [0, 15, 4_200_000_000])
+def test_a_single_time_that_is_none_is_named(unit, second):
+    per = {"s": 1, "ms": 1000}[unit]
+    events = PLAIN.with_columns(time=pl.Series([T, second, T]) * per)
+    said = f"the time {second * per} lies outside of 1990 to 2100, in the events table, row 2, column 'time'; mend it"
+    with pytest.raises(DataError, match=said):
+        read_tables(Schema(time_unit=unit), events)
+    assert read_tables(Schema(time_unit=unit), events, check_times=False).report.rows == 3
+
+
+@pytest.mark.parametrize(
+    ("ticks", "shown"), [(-1, "1969-12-31"), (5 * 10**17, "500000000000000000"), (9 * 10**18, "9000000000000000000")]
+)
+def test_a_datetime_that_is_none_is_named(ticks, shown):
+    """Those too that Python has no datetime for."""
+    events = PLAIN.with_columns(time=pl.Series([T * 10**6, ticks, T * 10**6]).cast(pl.Datetime("us")))
+    with pytest.raises(DataError, match=f"the time '{shown}.*lies outside of 1990 to 2100, in the events table, row 2"):
+        read_tables(BARE, events)
+
+
+def test_a_csv_cut_in_a_time_is_noticed(tmp_path):
+    path = text_file(tmp_path / "e.csv", "user_id,item_id,time\n" + f"u,a,{T}\n" * 30 + f"u30,i15,{T}"[:-9])
+    with pytest.raises(DataError, match=r"the time '1' lies outside of 1990 to 2100, in e\.csv, row 31"):
+        read_tables(BARE, path)
+
+
 def test_nan_and_empty_are_missing():
     users = USERS.with_columns(age=pl.Series([float("nan"), 3.0]), city=pl.Series(["", "Y"]))
     read = read_tables(SCHEMA, EVENTS, users, ITEMS).users.collect()
@@ -237,6 +310,14 @@ INF = float("inf")
 BAD_CELLS = {
     "no user": ("events", "user_id", 1, None, "id is missing", "give every row an id"),
     "empty item": ("events", "item_id", 2, "", "id is missing", "give every row an id"),
+    "id of two lines": ("events", "user_id", 1, "u\nv", "a line break", "is a quote left open"),
+    "id with a NUL": ("events", "item_id", 1, "a\0", "a control character", "short line of text"),
+    "id with a separator of lines": ("users", "user_id", 0, "u\u2028", "a line break", "short line of text"),
+    "long id": ("items", "item_id", 1, "b" * 257, "more than 256 characters", "short line of text"),
+    "long value": ("users", "city", 1, "X" * 1001, "more than 1,000 characters", "leave 'city' out"),
+    "long tag": ("users", "tags", 0, "p|" + "q" * 1001, "more than 1,000 characters", "leave 'tags' out"),
+    "long context": ("events", "device", 0, "X" * 1001, "more than 1,000 characters", "shorten"),
+    "long kind": ("events", "kind", 2, "X" * 1001, "more than 1,000 characters", "shorten"),
     "no time": ("events", "time", 0, None, "time is missing", "give every row a time"),
     "text time": ("events", "time", 1, "noon", "'noon' is not a number", "plain number"),
     "label 2": ("events", "label", 1, 2, "label is 2", "write 1 for a click"),
@@ -272,6 +353,28 @@ def test_a_bad_cell_is_named_with_file_row_column_and_remedy(tmp_path, case, suf
     assert f"in {role}.{suffix}, row {row + 1}, column {column!r}" in caught.value.problem
     assert remedy in caught.value.remedy
     assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+def test_ids_and_values_may_be_as_long_as_is_said():
+    """Of tags each alone, and those alone that are used."""
+    users = USERS.with_columns(
+        user_id=pl.Series(["u1", "é" * 256]),
+        city=pl.Series(["X" * 1000, None]),
+        tags=pl.Series([["p" * 1000, "q" * 1000, "r" * 9999], None]),
+    )
+    schema = Schema(user=(Categorical("city"), MultiCategorical("tags", max_length=2)))
+    assert read_tables(schema, EVENTS, users).users.collect()["tags"].list.len().to_list() == [2, None]
+
+
+def test_a_quote_that_swallows_rows_is_noticed(tmp_path):
+    lines = ["user_id,item_id,time", *(f"u{i},a,{T}" for i in range(300))]
+    lines[100], lines[200] = f'"u99,a,{T}', f'u199",a,{T}'
+    path = text_file(tmp_path / "e.csv", "\n".join(lines))
+    with pytest.raises(
+        DataError, match=r"the id 'u99,a.*\.\.\. has more than 256.*row 100, column 'user_id'; .*a quote"
+    ):
+        read_tables(BARE, path)
 
 
 def test_the_number_of_bad_rows_is_said():

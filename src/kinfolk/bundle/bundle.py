@@ -23,21 +23,21 @@ from kinfolk.bundle.files import (
     META,
     RESTORE,
     hashes_checked,
-    own_hash,
     packed,
     read_array,
     read_arrays,
     read_matrix,
-    read_meta,
+    read_packed,
     sha256,
-    swap,
-    unpacked,
+    size_of,
 )
+from kinfolk.bundle.meta import need, need_fields, own_hash, read_meta
+from kinfolk.bundle.place import place, swap
 from kinfolk.data.inputs import Inputs
 from kinfolk.data.jagged import Jagged
 from kinfolk.data.npy import write_npy
 from kinfolk.data.vocabulary import rows_of
-from kinfolk.errors import BundleError, SchemaError
+from kinfolk.errors import BundleError, OptionError, SchemaError
 from kinfolk.lookalike.config import LookalikeConfig
 from kinfolk.lookalike.weights import Weights
 from kinfolk.schema import Schema
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 FORMAT = 2
 _WEIGHTS, _FEATURES, _USERS = "weights.safetensors", "features.safetensors", "users.safetensors"
 _UNIVERSAL, _LOOKALIKE = "universal.npy", "lookalike.npy"
-_INPUTS = "inputs."
+_READ = (_WEIGHTS, _FEATURES, _USERS, _UNIVERSAL, _LOOKALIKE)
 
 
 @dataclass(frozen=True)
@@ -121,9 +121,13 @@ class Bundle:
         from kinfolk.represent.represented import Represented
 
         meta = read_meta(self.path, FORMAT)["represent"]
-        features = UserFeatures.from_arrays(unpacked(read_arrays(self.path / _FEATURES)), meta["features"])
         arrays = {k: v for k, v in read_arrays(self.path / _WEIGHTS).items() if not k.startswith("lookalike.")}
-        return Represented.from_tensors({k: torch.from_numpy(v) for k, v in arrays.items()}, meta["model"], features)
+        tensors = {k: torch.from_numpy(v) for k, v in arrays.items()}
+        try:
+            features = UserFeatures.from_arrays(read_packed(self.path / _FEATURES), meta["features"])
+            return Represented.from_tensors(tensors, meta["model"], features)
+        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as e:
+            raise BundleError(f"{self.path}: {META} does not describe the user encoder ({e!r})", RESTORE) from e
 
     @cached_property
     def schema(self) -> Schema:
@@ -162,16 +166,13 @@ class Bundle:
                 )
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> Bundle:
-        """Write the bundle to a directory and return it opened from there.
+        """Write the bundle to a directory, or where a link to one leads, and return it opened from there.
 
         Raises:
-            BundleError: something else than a bundle is in the way, or a bundle is and `overwrite` is False.
+            BundleError: something else than a bundle is in the way, or beside one; or a bundle is and `overwrite` is
+                False.
         """
-        path = Path(path)
-        if path.exists() and not ((path / META).exists() or (path.is_dir() and not any(path.iterdir()))):
-            raise BundleError(f"{path} exists and is no bundle", "choose another --out")
-        if path.exists() and (path / META).exists() and not overwrite:
-            raise BundleError(f"{path}: a bundle is there already", "choose another --out, or pass --overwrite")
+        path = place(path, overwrite=overwrite)
         aside = path.with_name(f".{path.name}.part")
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
@@ -194,7 +195,7 @@ class Bundle:
         write_npy(folder / _LOOKALIKE, self.lookalike)
         inputs = {} if self.inputs is None else self.inputs.to_arrays()
         for name, array in inputs.items():
-            write_npy(folder / f"{_INPUTS}{name}.npy", array)
+            write_npy(folder / _input(name), array)
         files = {p.name: {"sha256": sha256(p), "bytes": p.stat().st_size} for p in sorted(folder.iterdir())}
         meta = {
             "format": FORMAT,
@@ -209,6 +210,9 @@ class Bundle:
         }
         meta = json.loads(json.dumps(meta))  # as it will be read
         (folder / META).write_text(json.dumps({**meta, "sha256": own_hash(meta)}, indent=1), encoding="utf-8")
+        as_usual = (folder / META).stat().st_mode & 0o666
+        for file in folder.iterdir():
+            file.chmod(as_usual)  # safetensors leaves its own to their owner alone, whatever the umask
 
     @classmethod
     def load(cls, path: str | Path, *, verify: bool = True, encoder: bool = False) -> Bundle:
@@ -220,7 +224,7 @@ class Bundle:
             encoder: open stage 1 now, while files are hashed, instead of when it is first asked for.
 
         Raises:
-            BundleError: not a bundle, of another format, truncated or tampered with.
+            BundleError: not a bundle, of another format, not to be read by this user, truncated or tampered with.
         """
         path = Path(path)
         meta = read_meta(path, FORMAT)
@@ -229,15 +233,16 @@ class Bundle:
                 f"{path / META} does not have the hash that it gives: it was changed",
                 RESTORE,
             )
+        unlisted = {*_READ, *(_input(name) for name in meta["inputs"])} - set(meta["files"])
+        if unlisted:
+            raise BundleError(f"{path / META} does not list {min(unlisted)!r} among its files", RESTORE)
         for name, want in meta["files"].items():
             file = path / name
-            if not file.exists():
+            size = size_of(file)
+            if size is None:
                 raise BundleError(f"{file} is missing", RESTORE)
-            if file.stat().st_size != want["bytes"]:
-                raise BundleError(
-                    f"{file} is {file.stat().st_size} bytes long, expected {want['bytes']}: truncated?",
-                    RESTORE,
-                )
+            if size != want["bytes"]:
+                raise BundleError(f"{file} is {size} bytes long, expected {want['bytes']}: truncated?", RESTORE)
         with hashes_checked(path, meta["files"] if verify else {}):  # beside what follows
             found = cls._read(path, meta)
             if encoder:
@@ -246,20 +251,18 @@ class Bundle:
 
     @classmethod
     def _read(cls, path: Path, meta: dict[str, Any]) -> Bundle:
-        p = dict(meta["provenance"])
+        file = path / META
+        need_fields(file, "lookalike", meta["lookalike"], LookalikeConfig)
         try:
             config = LookalikeConfig(**meta["lookalike"])
-            known = {**p, "removed_items": tuple(p["removed_items"]), "windows": tuple(p["windows"])}
-            provenance = Provenance(**known)
-        except (KeyError, TypeError) as e:
-            raise BundleError(
-                f"{path / META} is of another version of kinfolk ({e})", "train anew with this one"
-            ) from e
+            provenance = _provenance(file, meta["provenance"])
+        except (KeyError, TypeError, OptionError) as e:
+            raise BundleError(f"{file} is of another version of kinfolk ({e})", "train anew with this one") from e
         arrays = read_arrays(path / _WEIGHTS)
         stage_two = {k.removeprefix("lookalike."): v for k, v in arrays.items() if k.startswith("lookalike.")}
         weights = Weights(config, stage_two)
         weights.check()
-        users = unpacked(read_arrays(path / _USERS))["ids"].astype(np.str_, copy=False)
+        users = read_packed(path / _USERS).get("ids", np.zeros(0, np.str_)).astype(np.str_, copy=False)
         universal, lookalike = read_matrix(path / _UNIVERSAL), read_matrix(path / _LOOKALIKE)
         if not len(users) == len(universal) == len(lookalike) == meta["users"]:
             raise BundleError(
@@ -267,8 +270,25 @@ class Bundle:
                 f"{meta['users']} of each",
                 RESTORE,
             )
-        named = {name: read_array(path / f"{_INPUTS}{name}.npy") for name in meta["inputs"]}
+        named = {name: read_array(path / _input(name)) for name in meta["inputs"]}
         inputs = Inputs.from_arrays(named) if named else None
         if inputs is not None and len(inputs) != len(users):
             raise BundleError(f"{path}: inputs of {len(inputs)} users, expected {len(users)}", RESTORE)
         return cls(provenance, weights, users, universal, lookalike, path=path, version=meta["version"], inputs=inputs)
+
+
+def _input(name: str) -> str:
+    return f"inputs.{name}.npy"
+
+
+def _provenance(file: Path, said: Mapping[str, Any]) -> Provenance:
+    need_fields(file, "provenance", said, Provenance)
+    need(file, "provenance.metrics", said["metrics"], dict)
+    kinds: dict[str, type | tuple[type, ...]] = {"removed_items": str, "windows": (int, float)}
+    for key, kind in kinds.items():
+        need(file, f"provenance.{key}", said[key], list)
+        for value in said[key]:
+            need(file, f"provenance.{key}", value, kind)
+    if len(said["windows"]) != 3:
+        raise TypeError(f"{len(said['windows'])} windows")
+    return Provenance(**{**said, **{key: tuple(said[key]) for key in kinds}})

@@ -1,11 +1,9 @@
-"""Files of a bundle: read, written, hashed and swapped into place; damage is named with its remedy."""
+"""Files of a bundle: read, written and hashed; damage is named with its remedy."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-import shutil
+import stat
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -27,32 +25,25 @@ _PIECE = 8 << 20  # bytes that are hashed without a word to the interpreter
 RESTORE = "restore the bundle from a good copy, or train anew"
 
 
-def read_meta(path: Path, format: int) -> dict[str, Any]:
-    """What `bundle.json` says. Raises BundleError: it is absent, damaged or of another format."""
-    file = path / META
-    if not file.exists():
-        raise BundleError(f"{path} is no bundle: it has no {META}", "give the directory that `kinfolk train` wrote")
+def size_of(file: Path) -> int | None:
+    """Bytes of a plain file, None where there is nothing.
+
+    Raises:
+        BundleError: something else is there, or the user of this process may not read it.
+    """
     try:
-        meta: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        got = meta["format"]
-        absent = {
-            "version",
-            "provenance",
-            "schema",
-            "represent",
-            "lookalike",
-            "users",
-            "inputs",
-            "files",
-            "sha256",
-        } - set(meta)
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as e:
-        raise BundleError(f"{file} is damaged ({e})", RESTORE) from e
-    if got != format:
-        raise BundleError(f"{file} is of format {got}, this kinfolk reads {format}", "train anew with this version")
-    if absent:
-        raise BundleError(f"{file} lacks {min(absent)!r}", RESTORE)
-    return meta
+        found = file.stat()
+        if not stat.S_ISREG(found.st_mode):  # to open a pipe would wait, to read a device might never end
+            raise BundleError(f"{file} is no plain file", RESTORE)
+        with file.open("rb"):
+            return found.st_size
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except PermissionError as e:
+        raise BundleError(
+            f"{file} cannot be read by the user that this runs as ({e.strerror})",
+            "let that user read it (chmod a+r, of folders a+rx), or run this as its owner",
+        ) from e
 
 
 def read_arrays(file: Path) -> dict[str, NDArray[Any]]:
@@ -77,6 +68,14 @@ def read_matrix(file: Path) -> NDArray[np.float32]:
     if array.dtype != np.float32 or array.ndim != 2:
         raise BundleError(f"{file} holds {array.dtype}{list(array.shape)}", "restore the bundle from a good copy")
     return array
+
+
+def read_packed(file: Path) -> dict[str, NDArray[Any]]:
+    """All arrays of a safetensors file that `packed` made. Raises BundleError where it is damaged."""
+    try:
+        return unpacked(read_arrays(file))
+    except (KeyError, ValueError) as e:
+        raise BundleError(f"{file} is damaged ({e!r})", RESTORE) from e
 
 
 def packed(arrays: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[Any]]:
@@ -129,24 +128,3 @@ def hashes_checked(folder: Path, want: Mapping[str, Mapping[str, Any]]) -> Itera
                     raise BundleError(
                         f"{folder / name} does not have the hash that {META} gives: it was changed", RESTORE
                     )
-
-
-def own_hash(meta: Mapping[str, Any]) -> str:
-    """Of everything `bundle.json` says but this."""
-    said = {k: v for k, v in meta.items() if k != "sha256"}
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
-
-
-def swap(aside: Path, path: Path) -> None:
-    """Put `aside` in the place of `path`; a bundle that was there is removed only when the new one stands."""
-    old = path.with_name(f".{path.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if path.exists():
-        os.replace(path, old)
-    try:
-        os.replace(aside, path)
-    except BaseException:
-        if old.exists():
-            os.replace(old, path)
-        raise
-    shutil.rmtree(old, ignore_errors=True)

@@ -21,7 +21,15 @@ from kinfolk.schema import Categorical, Continuous, Field, MultiCategorical, Sch
 UNITS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 """Schema.time_unit -> ticks a second."""
 
+EARLIEST, LATEST = 631_152_000.0, 4_102_444_800.0
+"""Real times lie between 1990 and 2100."""
+
+LONGEST_ID, LONGEST_VALUE = 256, 1_000
+"""Characters of an id, as in serving, and of a value of a field: text of the longest one's width is kept of all."""
+
 _ROW = "__row__"
+_CONTROL = r"[\p{Cc}\p{Zl}\p{Zp}]"  # line breaks are among them
+_SHOWN = 60
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
@@ -58,11 +66,29 @@ def run(table: Table, checks: Sequence[Check], counts: Sequence[int]) -> None:
     for check, count in zip(checks, counts, strict=True):
         if count:
             with readable(table.name):
-                first = table.frame.with_row_index(_ROW, offset=1).filter(check.bad).select(_ROW, check.column).head(1)
+                first = (
+                    table.frame.with_row_index(_ROW, offset=1)
+                    .filter(check.bad)
+                    .select(_ROW, _raw(table, check.column))
+                    .head(1)
+                )
                 row, value = first.collect().row(0)
             more = "" if count == 1 else f" (and {count - 1} more rows)"
             where = f"in {table.name}, row {row}, column {check.column!r}{more}"
-            raise DataError(f"{check.problem.format(value=repr(value))}, {where}", check.remedy)
+            raise DataError(f"{check.problem.format(value=_shown(value))}, {where}", check.remedy)
+
+
+def _raw(table: Table, name: str) -> pl.Expr:
+    col = pl.col(name)
+    if not isinstance(table.columns[name], pl.Datetime | pl.Date):
+        return col
+    near = pl.when(col.dt.year().is_between(1, 9999)).then(col)  # no text can be made of others
+    return pl.coalesce(near.dt.to_string(), col.to_physical().cast(pl.String)).alias(name)
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def counted(checks: Sequence[Check]) -> list[pl.Expr]:
@@ -104,7 +130,7 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def id_column(plan: Plan, name: str, as_text: bool) -> None:
-    """A column of outside ids: integers or text, never missing. as_text: read integers as text."""
+    """A column of outside ids: integers or text of one short line, never missing. as_text: read integers as text."""
     dtype, col = plan.table.columns[name], pl.col(name)
     if dtype.is_integer() and not as_text:
         expr = col.cast(pl.Int64)
@@ -115,6 +141,11 @@ def id_column(plan: Plan, name: str, as_text: bool) -> None:
         _wrong_type(plan.table, name, "whole numbers or text", "write the ids as whole numbers or text")
     plan.select.append(expr.alias(name))
     plan.checks.append(Check(name, expr.is_null(), "the id is missing", "give every row an id, or leave the row out"))
+    if not dtype.is_integer():
+        strange = (expr.str.len_chars() > LONGEST_ID) | expr.str.contains(_CONTROL)
+        problem = f"the id {{value}} has more than {LONGEST_ID} characters, a line break or a control character"
+        remedy = "give every id one short line of text; if this is a csv file, is a quote left open in this row?"
+        plan.checks.append(Check(name, strange, problem, remedy))
 
 
 def is_signed_integer(dtype: pl.DataType) -> bool:
@@ -162,12 +193,25 @@ def field_column(plan: Plan, f: Field) -> None:
             plan.checks.extend(checks)
             plan.select.append(expr.alias(f.name))
         case MultiCategorical():
-            plan.select.append(_lists(plan.table, f, dtype))
+            lists = _lists(plan.table, f, dtype)
+            plan.select.append(lists)
+            plan.checks.append(too_long(f.name, lists.list.eval(pl.element().str.len_chars()).list.max()))
         case Categorical():
             if dtype.is_nested() or dtype == pl.Binary:
                 remedy = f'declare {f.name!r} as kind = "multicategorical"' if _is_list(dtype) else "write it as text"
                 _wrong_type(plan.table, f.name, "one value a row", remedy)
-            plan.select.append(field_text(dtype, pl.col(f.name)).alias(f.name))
+            values = field_text(dtype, pl.col(f.name)).alias(f.name)
+            plan.select.append(values)
+            plan.checks.append(too_long(f.name, values.str.len_chars()))
+
+
+def too_long(name: str, characters: pl.Expr) -> Check:
+    """Of a column of texts, which is kept as wide as its longest one."""
+    problem = f"{{value}} has a text of more than {LONGEST_VALUE:,} characters"
+    remedy = (
+        f"shorten it, or leave {name!r} out of the schema; if this is a csv file, is a quote left open in this row?"
+    )
+    return Check(name, characters > LONGEST_VALUE, problem, remedy)
 
 
 def _is_list(dtype: pl.DataType) -> bool:
@@ -264,14 +308,20 @@ def _wrong_type(table: Table, name: str, wanted: str, remedy: str) -> NoReturn:
     raise DataError(f"column {name!r} of {table.name} holds {table.columns[name]}, not {wanted}", remedy)
 
 
+def unreal(name: str, time: pl.Expr) -> Check:
+    """A single time that is none: 0 for a missing one, a number cut at the end of a file."""
+    remedy = "mend it, leave the row out, or say that times are not real (check_times=False)"
+    outside = (time < EARLIEST) | (time > LATEST)
+    return Check(name, outside, "the time {value} lies outside of 1990 to 2100", remedy)
+
+
 def unit_problem(table: Table, schema: Schema, median: float) -> DataError | None:
     """The error to raise where the median time lies outside 1990 to 2100, saying which unit would fit."""
-    low, high = 631_152_000.0, 4_102_444_800.0
-    if low <= median <= high:
+    if EARLIEST <= median <= LATEST:
         return None
     name = schema.columns.time
-    fits = [u for u, per in UNITS.items() if low <= median * UNITS[schema.time_unit] / per <= high]
-    when = "before 1990" if median < low else "after 2100"
+    fits = [u for u, per in UNITS.items() if EARLIEST <= median * UNITS[schema.time_unit] / per <= LATEST]
+    when = "before 1990" if median < EARLIEST else "after 2100"
     if fits and (table.columns[name].is_numeric() or table.columns[name] == pl.String):
         remedy = f'set time_unit = "{fits[0]}" in the schema'
     else:

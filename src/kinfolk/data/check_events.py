@@ -20,7 +20,9 @@ from kinfolk.data.check import (
     number,
     run,
     time_column,
+    too_long,
     unit_problem,
+    unreal,
 )
 from kinfolk.data.report import CheckReport
 from kinfolk.data.source import Table, readable
@@ -61,6 +63,7 @@ def events_plan(table: Table, schema: Schema, as_text: Mapping[str, bool]) -> Pl
         plan.select.append(kind)
         remedy = "give every row a behaviour kind, or drop the column"
         plan.checks.append(Check(c.kind, kind.is_null(), "the behaviour kind is missing", remedy))
+        plan.checks.append(too_long(c.kind, kind.str.len_chars()))
     for name in (c.position, c.dwell):
         if name in table.columns:
             expr, checks = number(plan, name)
@@ -78,11 +81,11 @@ def check_events(plan: Plan, schema: Schema, now: float | None, check_times: boo
         DataError, SchemaError: the first thing that is wrong.
     """
     table, c = plan.table, schema.columns
-    future = []
+    moments = [unreal(c.time, plan.time)] if check_times else []
     if now is not None:
         late = plan.time > now
-        future.append(Check(c.time, late, "the time {value} lies in the future", "mend it, or leave the row out"))
-    counts = count(plan, plan.frame, schema, counted(plan.checks + future))
+        moments.append(Check(c.time, late, "the time {value} lies in the future", "mend it, or leave the row out"))
+    counts = count(plan, plan.frame, schema, counted(plan.checks + moments))
     report = counts.report
     if report.rows == 0:
         raise DataError(f"{table.name} has no rows", "give a table with at least one event")
@@ -90,7 +93,7 @@ def check_events(plan: Plan, schema: Schema, now: float | None, check_times: boo
     problem = unit_problem(table, schema, counts.median) if check_times else None
     if problem:
         raise problem
-    run(table, future, counts.bad[len(plan.checks) :])
+    run(table, moments, counts.bad[len(plan.checks) :])
     if report.clicks == 0:
         raise DataError(
             f"no clicks at all: column {c.label!r} of {table.name} is 0 in all {report.rows} rows",

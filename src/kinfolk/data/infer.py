@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass
 
 import polars as pl
 
-from kinfolk.data.check import UNITS, close, field_text, need, numeric_text
+from kinfolk.data.check import EARLIEST, LATEST, UNITS, close, field_text, need, numeric_text
 from kinfolk.data.source import Table, TableSource, open_table, readable
 from kinfolk.errors import DataError
-from kinfolk.schema import Categorical, Columns, Continuous, Field, MultiCategorical, Schema
+from kinfolk.schema import Categorical, Columns, Continuous, Field, History, MultiCategorical, Schema
 
 SAMPLE = 200_000
 """Rows of a table that are looked at."""
@@ -31,6 +31,7 @@ _NAMES = {  # spelled without case, "_" or blanks; the first that is there wins
 _CODE_NAMES = ("id", "code", "type", "category", "class", "zip", "group", "level", "range", "flag")
 _FEW = 50  # whole numbers with at most so many distinct values are taken for names of things
 _MANY_CONTEXTS = 100
+_HISTORY = History().name  # which every draft has
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,9 @@ def infer_schema(
     fixed = set(names.values())
     context = []
     for column in (n for n in table.columns if n not in fixed):
+        if column == _HISTORY:
+            notes.append(Note(table.name, column, "ignored", "its name is taken by the history: rename it to use it"))
+            continue
         f, note = _context(table, head, column)
         notes.append(note)
         context += [f] if f else []
@@ -104,7 +108,7 @@ def infer_schema(
         if source is not None:
             side = open_table(source, role)
             need(side, [key], f"columns.{role[:-1]}")
-            taken = fixed | ({f.name for f in context} if role == "users" else set()) | {"history"}
+            taken = fixed | ({f.name for f in context} if role == "users" else set()) | {_HISTORY}
             sides[role], more = _fields(side, key, taken - {key})
             notes += more
     schema = Schema(
@@ -155,7 +159,7 @@ def _time_unit(table: Table, head: pl.DataFrame, name: str) -> tuple[str, str]:
     median = head[name].cast(pl.Float64, strict=False).median()
     ticks = float(median) if isinstance(median, int | float) else 0.0
     for unit, per in UNITS.items():
-        if 631_152_000.0 <= ticks / per <= 4_102_444_800.0:
+        if EARLIEST <= ticks / per <= LATEST:
             return unit, f'its median {ticks:.0f} lies between 1990 and 2100 as "{unit}"'
     return "s", f"its median {ticks:.0f} is a real moment in no unit: if times are not real, skip the check of times"
 

@@ -1,7 +1,8 @@
 """Where a table comes from: a path (parquet, csv, tsv, jsonl; csv and jsonl also compressed) or a polars frame.
 
 Text files are read as text: `007` stays `007`, and what does not parse is reported with its row. Files are
-scanned lazily; only `.xz`, `.bz2` and compressed jsonl are decompressed into memory first.
+scanned lazily, jsonl once more for its columns; only `.xz`, `.bz2` and compressed jsonl are decompressed into memory
+first.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def open_table(source: TableSource, role: str, texts: Sequence[str] = (), number
     Args:
         source: a path (may be a glob) or a polars frame.
         role: "events", "users" or "items": names a frame in messages.
-        texts, numbers: columns that are text resp. real numbers, where jsonl has to guess a type from its first rows.
+        texts, numbers: columns that are text resp. real numbers, where jsonl has to guess a type from its values.
 
     Raises:
         DataError: no such file, unknown suffix, empty, truncated or unreadable.
@@ -82,11 +83,20 @@ def readable(name: str) -> Iterator[None]:
         yield
     except pl.exceptions.NoDataError as e:
         raise DataError(f"{name} is empty", "give a file with a header and at least one row") from e
-    except (pl.exceptions.PolarsError, OSError, EOFError, lzma.LZMAError, zlib.error, ValueError) as e:
-        first = str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__
+    except pl.exceptions.SchemaError as e:
         raise DataError(
-            f"{name} cannot be read ({first})", "is it complete and what its suffix says? write or fetch it again"
+            f"{name} has a column with values of several kinds ({_first_line(e)})",
+            "write each column as one kind, say numbers, text or lists, or the table as parquet",
         ) from e
+    except (pl.exceptions.PolarsError, OSError, EOFError, lzma.LZMAError, zlib.error, ValueError) as e:
+        raise DataError(
+            f"{name} cannot be read ({_first_line(e)})",
+            "is it complete and what its suffix says? write or fetch it again",
+        ) from e
+
+
+def _first_line(e: Exception) -> str:
+    return str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__
 
 
 def _scan(path: Path, texts: Sequence[str], numbers: Sequence[str]) -> tuple[pl.LazyFrame, bool]:
@@ -113,7 +123,16 @@ def _scan(path: Path, texts: Sequence[str], numbers: Sequence[str]) -> tuple[pl.
 
 
 def _scan_jsonl(source: bytes | Path, texts: Sequence[str], numbers: Sequence[str]) -> pl.LazyFrame:
-    found = pl.scan_ndjson(source).collect_schema()
+    found = _jsonl_columns(source)
     wanted: dict[str, pl.DataType] = {n: pl.String() for n in texts if n in found and not found[n].is_nested()}
     wanted |= {n: pl.Float64() for n in numbers if n in found and found[n].is_integer()}
-    return pl.scan_ndjson(source, schema_overrides=wanted)
+    return pl.scan_ndjson(source, schema={**found, **wanted})
+
+
+def _jsonl_columns(source: bytes | Path) -> dict[str, pl.DataType]:
+    """Of all lines of all files: a column that the first lines lack may come later."""
+    parts: list[bytes | Path] = [source]
+    if isinstance(source, Path) and glob.has_magic(str(source)):
+        parts = [p for p in map(Path, sorted(glob.glob(str(source)))) if p.stat().st_size]
+    heads = [pl.DataFrame(schema=pl.scan_ndjson(part, infer_schema_length=None).collect_schema()) for part in parts]
+    return dict(pl.concat(heads, how="diagonal_relaxed").schema) if heads else {}

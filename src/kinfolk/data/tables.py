@@ -57,7 +57,8 @@ def read_tables(
         now: seconds since 1970 UTC; events after it are an error.
         on_unknown: events of users or items that are not in the given users or items table: "keep" (their fields are
             missing; reported), "drop" the events (reported), or "error".
-        check_times: False for a data set whose times are not real moments (no check of the unit).
+        check_times: False for a data set whose times are not real moments (no check of the unit, nor that they
+            lie between 1990 and 2100).
 
     Raises:
         DataError: a table is missing, empty or unreadable, or holds something that cannot be used.
