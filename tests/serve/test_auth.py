@@ -154,6 +154,22 @@ WRITES = {
 }  # fmt: skip
 
 
+def test_a_body_is_read_only_once_its_key_is_known(served):
+    async def unread():
+        raise AssertionError("the body was asked for")
+
+    reader = served.key("reader", per_second=1)
+    served.client.get("/v1/candidates", headers=reader)  # all that it may for a second
+    paths = served.client.get("/openapi.json").json()["paths"]
+    bodies = [(m, p.replace("{id}", "x"), o) for p, i in paths.items() for m, o in i.items() if "requestBody" in o]
+    assert {m for m, _, _ in bodies} == {"post", "put"}
+    for method, path, operation in bodies:
+        kind = {"Content-Type": next(iter(operation["requestBody"]["content"])) + "; boundary=x"}
+        assert served.ask(method, path, unread, kind) == 401, (method, path)
+        assert served.ask(method, path, unread, kind | {"X-API-Key": "kf_unknown"}) == 401, (method, path)
+        assert served.ask(method, path, unread, kind | reader) in (403, 429), (method, path)
+
+
 def test_readers_do_not_write_and_writers_do_not_administer(served):
     reader, writer = served.key("reader"), served.key("writer")
     paths = served.client.get("/openapi.json").json()["paths"]

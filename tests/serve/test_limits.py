@@ -42,6 +42,17 @@ def test_an_upload_has_a_limit_of_its_own(served):
     assert served.client.post(path, files={"file": ("seeds.txt", 2 * ids)}).status_code == 413
 
 
+def test_only_routes_that_take_a_file_have_that_limit(served):
+    large = {"content-type": "application/json", "content-length": "3000"}
+    for path, methods in served.client.get("/openapi.json").json()["paths"].items():
+        for method, told in methods.items():
+            files = "multipart/form-data" in told.get("requestBody", {}).get("content", {})
+            where = path.replace("{id}", "upload")
+            answer = served.client.request(method, where, content=b" " * 3_000, headers=large)
+            assert (answer.status_code != 413) == files, (method, path)
+    assert served.client.put("/v1/users/a%2Fupload", content=b" " * 3_000, headers=large).status_code == 413
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [

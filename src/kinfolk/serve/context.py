@@ -1,4 +1,4 @@
-"""What every route needs: `Context`; and the dependencies that let a request in and hand it the engine."""
+"""What every route needs: `Context`, which hands it the engine and puts doors before it."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import Depends, Path, Security
-from fastapi.security import APIKeyHeader
+from fastapi import APIRouter, Path
 from pydantic import AfterValidator
-from starlette.concurrency import run_in_threadpool
 
 from kinfolk.errors import OptionError
 from kinfolk.online.ports import Role
 from kinfolk.serve import logs
-from kinfolk.serve.auth import HEADER, Guard
+from kinfolk.serve.auth import Guard
+from kinfolk.serve.door import Door, KeyFirst
 from kinfolk.serve.lane import Lane, questions_at_once
 from kinfolk.serve.limits import SLASH
 from kinfolk.serve.metrics import Metrics
@@ -27,8 +26,6 @@ from kinfolk.settings import Settings
 
 if TYPE_CHECKING:
     from kinfolk.online.engine import Engine
-
-_key = APIKeyHeader(name=HEADER, auto_error=False, description="A key from `kinfolk keys create`.")
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     400: {"model": Problem, "description": "The body is not JSON, or cannot be read."},
@@ -88,16 +85,13 @@ class Context:
         if not all(done):
             logs.logger().warning("some calls do not end", said="they were not acknowledged")
 
+    def router(self, tag: str, role: Role | None = None) -> APIRouter:
+        """A router whose routes ask for the key first; for a role, if all of them need the same."""
+        return APIRouter(tags=[tag], dependencies=[] if role is None else [self.need(role)], route_class=KeyFirst)
+
     def need(self, role: Role) -> Any:
         """A dependency that lets a request in if its key has the role."""
-
-        async def admitted(key: Annotated[str | None, Security(_key)]) -> None:
-            if self.guard.remembers(key):
-                self.guard.admit(key, role)
-            else:
-                await run_in_threadpool(self.guard.admit, key, role)
-
-        return Depends(admitted)
+        return Door(self.guard, role).dependency()
 
     def check_list(self, n: int, what: str, most: int | None = None) -> None:
         """Raises TooLargeError beyond a limit (default: `max_list`)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from urllib.parse import unquote
 
@@ -11,6 +12,7 @@ from kinfolk.serve.problems import TooLargeError, of_error
 
 SLASH = "\x1f"
 """Stands for an escaped slash within a path until the id that holds it is read; no id may hold it."""
+_UPLOADS = re.compile("/v1/(audiences|candidates/[^/]+/seeds)/upload")
 
 
 class LimitBody:
@@ -19,7 +21,7 @@ class LimitBody:
     Args:
         app: what comes next.
         most: bytes of a body.
-        most_upload: bytes of a multipart body, for paths that end in "/upload".
+        most_upload: bytes of a multipart body, where a file is uploaded.
     """
 
     def __init__(self, app: ASGIApp, most: int, most_upload: int) -> None:
@@ -30,7 +32,8 @@ class LimitBody:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        most = self.most_upload if scope["path"].endswith("/upload") else self.most
+        uploads = scope["method"] == "POST" and _UPLOADS.fullmatch(scope["path"])
+        most = self.most_upload if uploads else self.most
         announced = next((v for k, v in scope["headers"] if k == b"content-length"), b"0")
         refusal = of_error(
             TooLargeError(f"the body is larger than {most} bytes", "send it in several requests, or raise the limit")

@@ -14,7 +14,7 @@ from kinfolk.serve.wire_out import Ready
 
 def routes(context: Context) -> APIRouter:
     """For everybody; /metrics for readers, where the settings say so."""
-    router = APIRouter(tags=["health"])
+    router = context.router("health")
     seen = [] if context.settings.open_metrics else [context.need("reader")]
 
     @router.get("/healthz", summary="Whether the process is alive")
