@@ -32,6 +32,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     401: {"model": Problem, "description": "No API key, or an unknown one."},
     403: {"model": Problem, "description": "The key's role may not do this."},
     404: {"model": Problem, "description": "There is nothing of that id."},
+    408: {"model": Problem, "description": "No more of the body came."},
     409: {"model": Problem, "description": "It does not fit what is there now."},
     413: {"model": Problem, "description": "More than a limit allows."},
     422: {"model": Problem, "description": "Something in it cannot be used."},
