@@ -53,6 +53,7 @@ class Context:
         settings: limits and switches.
         clock: ms.
         writes: the threads of clicks and impressions. questions: of feeds, re-rankings and explanations.
+        keys: of looking up keys. probes: of /readyz. numbers: of /metrics.
     """
 
     engine: Engine
@@ -63,6 +64,9 @@ class Context:
     swapping: Lock = field(default_factory=Lock)
     writes: Lane = field(default_factory=lambda: Lane("writes", 16, 512))
     questions: Lane = field(default_factory=lambda: Lane("questions", questions_at_once(), 64))
+    keys: Lane = field(default_factory=lambda: Lane("keys", 4, 512))
+    probes: Lane = field(default_factory=lambda: Lane("probes", 2, 64))
+    numbers: Lane = field(default_factory=lambda: Lane("numbers", 2, 64))
     _was_ready: bool = False
 
     def ready_engine(self) -> Engine:
@@ -76,15 +80,18 @@ class Context:
 
     def refuse(self) -> None:
         """Refuse the calls that wait in a lane."""
-        self.writes.refuse()
-        self.questions.refuse()
+        for lane in self._lanes():
+            lane.refuse()
 
     async def close(self) -> None:
         """End the lanes' threads: what waits is refused, what runs has `stop_timeout` to end."""
         seconds = self.settings.stop_timeout
-        done = await asyncio.gather(self.writes.close(seconds), self.questions.close(seconds))
+        done = await asyncio.gather(*(lane.close(seconds) for lane in self._lanes()))
         if not all(done):
             logs.logger().warning("some calls do not end", said="they were not acknowledged")
+
+    def _lanes(self) -> tuple[Lane, ...]:
+        return self.writes, self.questions, self.keys, self.probes, self.numbers
 
     def router(self, tag: str, role: Role | None = None) -> APIRouter:
         """A router whose routes ask for the key first; for a role, if all of them need the same."""
@@ -92,7 +99,7 @@ class Context:
 
     def need(self, role: Role) -> Any:
         """A dependency that lets a request in if its key has the role."""
-        return Door(self.guard, role).dependency()
+        return Door(self.guard, self.keys, role).dependency()
 
     def check_list(self, n: int, what: str, most: int | None = None) -> None:
         """Raises TooLargeError beyond a limit (default: `max_list`)."""

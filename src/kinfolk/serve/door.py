@@ -12,10 +12,10 @@ from typing import Annotated, Any
 from fastapi import Depends, Request, Response, Security
 from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader
-from starlette.concurrency import run_in_threadpool
 
 from kinfolk.online.ports import Role
 from kinfolk.serve.auth import HEADER, Guard
+from kinfolk.serve.lane import Lane
 
 _key = APIKeyHeader(name=HEADER, auto_error=False, description="A key from `kinfolk keys create`.")
 _PASSED = "kinfolk.door"
@@ -26,21 +26,22 @@ class Door:
 
     Args:
         guard: who may ask.
+        lane: where the store is asked for keys that are not remembered, apart from all other work.
         role: the least that is let in.
     """
 
-    def __init__(self, guard: Guard, role: Role) -> None:
-        self.guard, self.role = guard, role
+    def __init__(self, guard: Guard, lane: Lane, role: Role) -> None:
+        self.guard, self.lane, self.role = guard, lane, role
 
     async def admit(self, request: Request) -> None:
-        """Let a request in, once. Raises as `Guard.admit`."""
+        """Let a request in, once. Raises as `Guard.admit`, and NotReadyError where too many keys are looked up."""
         if request.scope.get(_PASSED) is self:
             return
         key = request.headers.get(HEADER)
         if self.guard.remembers(key):
             self.guard.admit(key, self.role)
         else:
-            await run_in_threadpool(self.guard.admit, key, self.role)
+            await self.lane(self.guard.admit, key, self.role)
         request.scope[_PASSED] = self
 
     def dependency(self) -> Any:
