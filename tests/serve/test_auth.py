@@ -55,6 +55,17 @@ def test_the_store_is_asked_once_in_five_seconds_and_a_revoked_key_ends(served):
         guard.admit(key, "reader")
 
 
+def test_the_store_is_asked_again_when_the_clock_was_set_back(served):
+    guard = Guard(served.keys, served.clock, auth=True)
+    key = served.key()["X-API-Key"]
+    guard.admit(key, "reader")
+    served.clock.now -= 60_000
+    assert not guard.remembers(key), "so that it is asked beside the event loop"
+    guard.admit(key, "reader")
+    assert served.keys.asked == 2
+    assert guard.remembers(key)
+
+
 def test_unknown_keys_do_not_fill_the_memory(served):
     guard = Guard(served.keys, served.clock, auth=True)
     for n in range(5_000):
@@ -82,6 +93,8 @@ def test_a_bucket_gives_a_second_at_once_and_then_its_rate():
     assert passed() == 10, "unused requests are not saved up"
     now[0] -= 60_000
     assert passed() == 0, "a clock that was set back gives nothing"
+    now[0] += 500
+    assert passed() == 5, "and takes nothing"
     buckets.take("b", 10)
 
 
