@@ -1,5 +1,6 @@
 """Apps without sockets: over an engine of plain dicts with the engine's methods, called through ASGI."""
 
+import asyncio
 import io
 import json
 import os
@@ -236,6 +237,25 @@ class Served:
         name = name or f"{role}{len(self.keys.keys)}"
         text, _ = make_key(self.keys, name, role, now=NOW, per_second=per_second)
         return {"X-API-Key": text}
+
+    def ask(self, method, path, receive, headers=()):
+        """Status of a request whose body comes from `receive`, an ASGI callable; on an event loop of its own."""
+        return asyncio.run(self.asked(method, path, receive, headers))
+
+    async def asked(self, method, path, receive, headers=()):
+        """As `ask`, on this event loop."""
+        scope = {
+            "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "scheme": "http", "root_path": "",
+            "method": method.upper(), "path": path, "raw_path": path.encode(), "query_string": b"",
+            "headers": [(name.lower().encode(), value.encode()) for name, value in dict(headers).items()],
+        }  # fmt: skip
+        said = []
+
+        async def send(message):
+            said.append(message)
+
+        await self.app(scope, receive, send)
+        return said[0]["status"]
 
 
 @pytest.fixture(autouse=True)

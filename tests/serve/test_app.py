@@ -8,6 +8,7 @@ from kinfolk.errors import BundleError, DataError, KinfolkError, OptionError, To
 from kinfolk.online.answers import ConflictError, NotFoundError
 from kinfolk.online.ports import FenceError, StoreError
 from kinfolk.serve import problems
+from kinfolk.serve.lane import Lane
 from kinfolk.serve.problems import status_of
 
 
@@ -289,6 +290,55 @@ def test_nothing_is_answered_until_the_index_is_loaded(served):
     served.engine.is_ready = True
     assert served.client.get("/readyz").json() == {"ready": True, "reason": ""}
     assert served.client.get("/v1/users/u/candidates").status_code == 200
+
+
+def test_slow_requests_hold_up_neither_keys_nor_probes(serve, monkeypatch):
+    served = serve(auth=True, threads=2, open_metrics=False)
+    begun, go, statuses = threading.Semaphore(0), threading.Event(), []
+
+    def slow(after, limit):
+        begun.release()
+        assert go.wait(60)
+        return []
+
+    def ask(headers, method, path, **what):
+        statuses.append(served.client.request(method, path, headers=headers, **what).status_code)
+
+    monkeypatch.setattr(served.engine, "list_candidates", slow)
+
+    def thread(*asked, **what):
+        return threading.Thread(target=ask, args=(served.key(), *asked), kwargs=what)  # a key that nobody remembers
+
+    held = [thread("GET", "/v1/candidates") for _ in range(2)]
+    others = [
+        thread("POST", "/v1/clicks", json={"user": "u", "candidate": "a"}),
+        thread("GET", "/readyz"),
+        thread("GET", "/metrics"),
+    ]
+    try:
+        for thread in held:
+            thread.start()
+        assert all(begun.acquire(timeout=30) for _ in held), "all threads of slow requests are taken"
+        for thread in others:
+            thread.start()
+        for thread in others:
+            thread.join(30)
+        assert statuses == [200] * 3, "the slow ones are still under way"
+    finally:
+        go.set()
+        for thread in held + others:
+            thread.join(30)
+    assert statuses == [200] * 5
+
+
+def test_what_a_full_lane_says_is_described(serve, monkeypatch):
+    served = serve()
+    context = served.app.state.context
+    monkeypatch.setattr(context, "probes", Lane("probes", 0, 0))
+    monkeypatch.setattr(context, "numbers", Lane("numbers", 0, 0))
+    ready, numbers = served.client.get("/readyz"), served.client.get("/metrics")
+    assert (ready.status_code, ready.json()["ready"]) == (503, False)
+    assert (numbers.status_code, set(numbers.json())) == (503, {"problem", "remedy"})
 
 
 def test_the_pages_need_nothing_from_elsewhere(served):

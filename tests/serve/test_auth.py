@@ -55,6 +55,17 @@ def test_the_store_is_asked_once_in_five_seconds_and_a_revoked_key_ends(served):
         guard.admit(key, "reader")
 
 
+def test_the_store_is_asked_again_when_the_clock_was_set_back(served):
+    guard = Guard(served.keys, served.clock, auth=True)
+    key = served.key()["X-API-Key"]
+    guard.admit(key, "reader")
+    served.clock.now -= 60_000
+    assert not guard.remembers(key), "so that it is asked beside the event loop"
+    guard.admit(key, "reader")
+    assert served.keys.asked == 2
+    assert guard.remembers(key)
+
+
 def test_unknown_keys_do_not_fill_the_memory(served):
     guard = Guard(served.keys, served.clock, auth=True)
     for n in range(5_000):
@@ -82,6 +93,8 @@ def test_a_bucket_gives_a_second_at_once_and_then_its_rate():
     assert passed() == 10, "unused requests are not saved up"
     now[0] -= 60_000
     assert passed() == 0, "a clock that was set back gives nothing"
+    now[0] += 500
+    assert passed() == 5, "and takes nothing"
     buckets.take("b", 10)
 
 
@@ -152,6 +165,22 @@ WRITES = {
     ("post", "/v1/candidates/{id}/seeds/upload"), ("post", "/v1/audiences"), ("post", "/v1/audiences/upload"),
     ("delete", "/v1/audiences/{id}"), ("put", "/v1/users/{id}"), ("delete", "/v1/users/{id}"),
 }  # fmt: skip
+
+
+def test_a_body_is_read_only_once_its_key_is_known(served):
+    async def unread():
+        raise AssertionError("the body was asked for")
+
+    reader = served.key("reader", per_second=1)
+    served.client.get("/v1/candidates", headers=reader)  # all that it may for a second
+    paths = served.client.get("/openapi.json").json()["paths"]
+    bodies = [(m, p.replace("{id}", "x"), o) for p, i in paths.items() for m, o in i.items() if "requestBody" in o]
+    assert {m for m, _, _ in bodies} == {"post", "put"}
+    for method, path, operation in bodies:
+        kind = {"Content-Type": next(iter(operation["requestBody"]["content"])) + "; boundary=x"}
+        assert served.ask(method, path, unread, kind) == 401, (method, path)
+        assert served.ask(method, path, unread, kind | {"X-API-Key": "kf_unknown"}) == 401, (method, path)
+        assert served.ask(method, path, unread, kind | reader) in (403, 429), (method, path)
 
 
 def test_readers_do_not_write_and_writers_do_not_administer(served):

@@ -6,8 +6,9 @@ import threading
 
 import pytest
 
+from kinfolk.serve.lives import LACKING, WorkerError
 from kinfolk.serve.run import bind
-from kinfolk.serve.supervise import WorkerError, supervise
+from kinfolk.serve.supervise import supervise
 from kinfolk.settings import load
 from kinfolk.testing.redis_server import binary, redis_server
 from kinfolk.testing.served import wait_until
@@ -55,6 +56,24 @@ def test_two_workers_are_one_server(start, ask, small_bundle):
 
 
 @needs_redis
+def test_a_worker_without_its_bundle_comes_back_and_the_other_answers_meanwhile(home, start, ask):
+    flags = ["serve", "bundle", "--no-auth", "--port", "0", "--workers", "2"]
+    with redis_server() as redis, start(*flags, "--store", redis.url) as server:
+        first, second = (server.said("listening", n)["pid"] for n in (1, 2))
+        url = server.said("listening")["url"]
+        bundle = (home / "bundle").readlink()
+        (home / "bundle").unlink()
+        os.kill(first, signal.SIGKILL)
+        lacking = server.said("a worker ended and is replaced", 2)
+        assert (lacking["code"], lacking["after_s"]) == (LACKING, 1)
+        assert ask(f"{url}/readyz")[1]["ready"]
+        (home / "bundle").symlink_to(bundle)
+        third = server.said("listening", 3)["pid"]
+        assert server.stop() == 0
+        assert all(is_gone(pid) for pid in (second, third))
+
+
+@needs_redis
 def test_it_stops_in_order_though_its_store_is_away(start, ask):
     with redis_server() as redis, start("serve", "bundle", "--no-auth", "--port", "0", "--store", redis.url) as server:
         url = server.said("listening")["url"]
@@ -78,6 +97,6 @@ def test_workers_do_not_outlive_their_parent(start):
 def test_workers_that_cannot_start_end_it(home):
     settings = load({"bundle": home / "none", "workers": 2, "store": "redis://127.0.0.1:1", "port": 0})
     before = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
-    with bind("127.0.0.1", 0) as sock, pytest.raises(WorkerError, match="code 2"):
+    with bind("127.0.0.1", 0) as sock, pytest.raises(WorkerError, match=f"code {LACKING}"):
         supervise(settings, sock)
     assert {n: signal.getsignal(n) for n in before} == before

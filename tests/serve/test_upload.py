@@ -29,6 +29,8 @@ def parquet(**columns) -> bytes:
         ("seeds.CSV", "whatever\nu1\nü 2\n3\n".encode()),
         ("x", parquet(user_id=IDS, score=[1, 2, 3])),
         ("x", parquet(only=[*IDS, None])),
+        ("x", parquet(user_id=pl.Series(IDS, dtype=pl.Categorical))),
+        ("x", parquet(other=[[1], [2, 3], []], user_id=IDS)),
     ],
 )
 def test_every_form_gives_the_ids(name, content):
@@ -49,17 +51,54 @@ def test_numbers_are_ids_too():
         ("a.csv", b"", "no user id"),
         ("a", b"PAR1 and then nothing", "parquet"),
         ("a", parquet(a=[1], b=[2]), "2 columns"),
+        ("a", parquet(a=[["u1"], ["u2"]]), "list"),
+        ("a", parquet(a=[None, None]), "no user id"),
+        ("a.txt", b"u" * 257, "257 characters"),
+        ("a.csv", b"id\n" + b"u" * 257, "257 characters"),
+        ("a", parquet(a=["u" * 257]), "257 characters"),
+        ("a.txt", b" " * 2_000_000, "longer than"),
+        ("a.csv", b'id\n"' + b"u\n" * 70_000, "field larger"),
+        ("a.csv", b"id\n" + b'"u\n",' * 300_000, "longer than"),
     ],
 )
 def test_what_is_wrong_is_said(name, content, said):
     with pytest.raises(DataError, match=said):
-        read_ids(io.BytesIO(content), name, 10)
+        read_ids(io.BytesIO(content), name, 1_000_000)
 
 
 @pytest.mark.parametrize("content", [b"u\n" * 11, parquet(user_id=[str(n) for n in range(11)])])
-def test_too_many(content):
-    with pytest.raises(TooLargeError, match="11"):
-        read_ids(io.BytesIO(content), "a.txt", 10)
+@pytest.mark.parametrize("name", ["a.txt", "a.csv"])
+def test_too_many(content, name):
+    content = content if content.startswith(b"PAR1") or name == "a.txt" else b"id\n" + content
+    with pytest.raises(TooLargeError, match="10"):
+        read_ids(io.BytesIO(content), name, 10)
+
+
+@pytest.mark.parametrize("line", [b"a\n", b"\n"])
+@pytest.mark.parametrize("name", ["a.txt", "a.csv"])
+def test_what_is_too_much_is_not_read(name, line):
+    file = io.BytesIO(b"id\n" + line * 500_000)
+    with pytest.raises(TooLargeError):
+        read_ids(file, name, 10)
+    assert file.tell() < 50_000
+
+
+def test_a_long_id_that_is_repeated_is_refused_before_it_is_unpacked():
+    """Little more than a kilobyte that stands for 400 MB, and kilobytes that stand for 100 MB at once."""
+    content = parquet(user_id=["u" * 20_000] * 20_000)
+    assert len(content) < 5_000
+    with pytest.raises(DataError, match="20000 bytes"):
+        read_ids(io.BytesIO(content), "", 1_000_000)
+    content = parquet(user_id=["u" * 100_000_000])
+    assert len(content) < 50_000
+    with pytest.raises(TooLargeError, match="bytes"):
+        read_ids(io.BytesIO(content), "", 1_000)
+
+
+def test_ids_that_are_repeated_are_in_memory_once():
+    found = read_ids(io.BytesIO(parquet(user_id=["u" * 256, "v"] * 100_000)), "", 1_000_000)
+    assert found == ["u" * 256, "v"] * 100_000
+    assert len(set(map(id, found))) < 20
 
 
 @settings(deadline=None)

@@ -107,9 +107,9 @@ class Buckets:
         now = self._clock()
         with self._lock:
             bucket = self._buckets.pop(name, None) or _Bucket(most, now)
-            if now > bucket.at:
-                bucket.tokens = min(most, bucket.tokens + rate * (now - bucket.at) / 1000)
-                bucket.at = now
+            since = max(0, now - bucket.at)  # the clock may have been set back
+            bucket.tokens = min(most, bucket.tokens + rate * since / 1000)
+            bucket.at = now
             self._buckets[name] = bucket
             while len(self._buckets) > _MOST_KEYS:
                 self._buckets.popitem(last=False)
@@ -165,7 +165,7 @@ class Guard:
         if not self._auth or not key:
             return True
         entry = self._known.get(digest_of(key))
-        return entry is not None and self._clock() - entry[1] < _REMEMBERED_MS
+        return entry is not None and _is_fresh(entry[1], self._clock())
 
     def forget_known(self) -> None:
         """Ask the store again from now on."""
@@ -176,7 +176,7 @@ class Guard:
         now = self._clock()
         with self._lock:
             entry = self._known.get(digest)
-        if entry is not None and 0 <= now - entry[1] < _REMEMBERED_MS:
+        if entry is not None and _is_fresh(entry[1], now):
             return entry[0]
         found = self.keys.find(digest)
         with self._lock:
@@ -185,3 +185,7 @@ class Guard:
             while len(self._known) > _MOST_KEYS:
                 self._known.popitem(last=False)
         return found
+
+
+def _is_fresh(at: int, now: int) -> bool:
+    return 0 <= now - at < _REMEMBERED_MS

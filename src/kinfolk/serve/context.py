@@ -1,4 +1,4 @@
-"""What every route needs: `Context`; and the dependencies that let a request in and hand it the engine."""
+"""What every route needs: `Context`, which hands it the engine and puts doors before it."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import Depends, Path, Security
-from fastapi.security import APIKeyHeader
+from fastapi import APIRouter, Path
 from pydantic import AfterValidator
-from starlette.concurrency import run_in_threadpool
 
 from kinfolk.errors import OptionError
 from kinfolk.online.ports import Role
 from kinfolk.serve import logs
-from kinfolk.serve.auth import HEADER, Guard
+from kinfolk.serve.auth import Guard
+from kinfolk.serve.door import Door, KeyFirst
 from kinfolk.serve.lane import Lane, questions_at_once
 from kinfolk.serve.limits import SLASH
 from kinfolk.serve.metrics import Metrics
@@ -28,13 +27,12 @@ from kinfolk.settings import Settings
 if TYPE_CHECKING:
     from kinfolk.online.engine import Engine
 
-_key = APIKeyHeader(name=HEADER, auto_error=False, description="A key from `kinfolk keys create`.")
-
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     400: {"model": Problem, "description": "The body is not JSON, or cannot be read."},
     401: {"model": Problem, "description": "No API key, or an unknown one."},
     403: {"model": Problem, "description": "The key's role may not do this."},
     404: {"model": Problem, "description": "There is nothing of that id."},
+    408: {"model": Problem, "description": "No more of the body came."},
     409: {"model": Problem, "description": "It does not fit what is there now."},
     413: {"model": Problem, "description": "More than a limit allows."},
     422: {"model": Problem, "description": "Something in it cannot be used."},
@@ -55,6 +53,7 @@ class Context:
         settings: limits and switches.
         clock: ms.
         writes: the threads of clicks and impressions. questions: of feeds, re-rankings and explanations.
+        keys: of looking up keys. probes: of /readyz. numbers: of /metrics.
     """
 
     engine: Engine
@@ -65,6 +64,9 @@ class Context:
     swapping: Lock = field(default_factory=Lock)
     writes: Lane = field(default_factory=lambda: Lane("writes", 16, 512))
     questions: Lane = field(default_factory=lambda: Lane("questions", questions_at_once(), 64))
+    keys: Lane = field(default_factory=lambda: Lane("keys", 4, 512))
+    probes: Lane = field(default_factory=lambda: Lane("probes", 2, 64))
+    numbers: Lane = field(default_factory=lambda: Lane("numbers", 2, 64))
     _was_ready: bool = False
 
     def ready_engine(self) -> Engine:
@@ -78,26 +80,26 @@ class Context:
 
     def refuse(self) -> None:
         """Refuse the calls that wait in a lane."""
-        self.writes.refuse()
-        self.questions.refuse()
+        for lane in self._lanes():
+            lane.refuse()
 
     async def close(self) -> None:
         """End the lanes' threads: what waits is refused, what runs has `stop_timeout` to end."""
         seconds = self.settings.stop_timeout
-        done = await asyncio.gather(self.writes.close(seconds), self.questions.close(seconds))
+        done = await asyncio.gather(*(lane.close(seconds) for lane in self._lanes()))
         if not all(done):
             logs.logger().warning("some calls do not end", said="they were not acknowledged")
 
+    def _lanes(self) -> tuple[Lane, ...]:
+        return self.writes, self.questions, self.keys, self.probes, self.numbers
+
+    def router(self, tag: str, role: Role | None = None) -> APIRouter:
+        """A router whose routes ask for the key first; for a role, if all of them need the same."""
+        return APIRouter(tags=[tag], dependencies=[] if role is None else [self.need(role)], route_class=KeyFirst)
+
     def need(self, role: Role) -> Any:
         """A dependency that lets a request in if its key has the role."""
-
-        async def admitted(key: Annotated[str | None, Security(_key)]) -> None:
-            if self.guard.remembers(key):
-                self.guard.admit(key, role)
-            else:
-                await run_in_threadpool(self.guard.admit, key, role)
-
-        return Depends(admitted)
+        return Door(self.guard, self.keys, role).dependency()
 
     def check_list(self, n: int, what: str, most: int | None = None) -> None:
         """Raises TooLargeError beyond a limit (default: `max_list`)."""

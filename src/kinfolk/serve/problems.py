@@ -26,6 +26,10 @@ class UnreadableError(DataError):
     """A body that is not JSON at all (400)."""
 
 
+class StalledError(KinfolkError):
+    """A body of which nothing more comes (408)."""
+
+
 class TooLargeError(KinfolkError):
     """A body, list or upload beyond its limit (413)."""
 
@@ -54,6 +58,7 @@ STATUS: dict[type[KinfolkError], int] = {
     UnreadableError: 400,
     NotFoundError: 404,
     ConflictError: 409,
+    StalledError: 408,
     TooLargeError: 413,
     KeyMissingError: 401,
     RoleError: 403,
@@ -88,6 +93,8 @@ def of_error(error: KinfolkError) -> JSONResponse:
     headers = {}
     if status in (429, 503):
         headers["Retry-After"] = str(getattr(error, "retry_after", RETRY_AFTER))
+    if status == 408:
+        headers["Connection"] = "close"  # the rest of the body would be taken for the next request
     if status == 401:
         headers["WWW-Authenticate"] = "ApiKey"
     return problem(status, error.problem, error.remedy, headers)

@@ -83,10 +83,16 @@ def url_of(sock: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def serve_here(settings: Settings, sock: socket.socket, parent: int | None = None, number: int = 0) -> None:
+def serve_here(
+    settings: Settings,
+    sock: socket.socket,
+    parent: int | None = None,
+    number: int = 0,
+    ready: Callable[[], None] = lambda: None,
+) -> None:
     """Answer in this process until SIGTERM, SIGINT, or the end of the file `parent`, which a dead parent leaves.
 
-    number: of this process among the workers.
+    number: of this process among the workers. ready: called when all is there and it begins to answer.
     """
     memory.settle()
     threads.one_each()
@@ -121,6 +127,7 @@ def serve_here(settings: Settings, sock: socket.socket, parent: int | None = Non
                 auth=settings.auth,
                 pid=os.getpid(),
             )
+            ready()
             server.run(sockets=[sock])
         finally:
             log.info("stopping")

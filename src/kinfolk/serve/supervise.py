@@ -1,7 +1,8 @@
 """Several workers on one socket: `supervise` spawns them, replaces those that die, and stops them together.
 
 Workers are new processes (never forked: threads and locks do not survive a fork). Each gets the settings as JSON on
-standard input, which stays open, so that a worker whose parent was killed sees its end and stops too.
+standard input, which stays open, so that a worker whose parent was killed sees its end and stops too; and a pipe into
+which it writes its number when it answers.
 """
 
 from __future__ import annotations
@@ -13,28 +14,22 @@ import socket
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
-from kinfolk.errors import KinfolkError
 from kinfolk.serve import logs
+from kinfolk.serve.lives import Lives
 from kinfolk.serve.signalled import Signalled
 from kinfolk.settings import Settings
 
-_SHORT_LIFE_S = 5.0
-_MOST_SHORT_LIVES = 5
 _LOOK_S = 0.2
-BAD_INPUT = 2
-
-
-class WorkerError(KinfolkError):
-    """Workers cannot be kept running."""
 
 
 def supervise(settings: Settings, sock: socket.socket) -> None:
     """Run `settings.workers` workers until SIGTERM or SIGINT; SIGHUP is handed to one, the others follow its swap.
 
     Raises:
-        WorkerError: workers end as soon as they start; what they said is on standard error.
+        WorkerError: as `Lives.ended`; what the workers said is on standard error.
     """
     import time
 
@@ -50,43 +45,51 @@ def supervise(settings: Settings, sock: socket.socket) -> None:
     born: dict[int, float] = {}
     numbers: dict[int, int] = {}
     workers: list[subprocess.Popen[bytes]] = []
+    lives = Lives()
+    told, tell = os.pipe()
+    os.set_blocking(told, False)
 
     def spawn(number: int) -> None:
-        worker = _spawn(settings, sock, folder, number)
+        worker = _spawn(settings, sock, folder, number, tell)
         born[worker.pid], numbers[worker.pid] = time.monotonic(), number
         workers.append(worker)
 
-    short = 0
+    due = dict.fromkeys(range(settings.workers), 0.0)
     try:
-        for number in range(settings.workers):
-            spawn(number)
-        while not stop.wait(_LOOK_S):
+        while True:
+            for number in [n for n, at in due.items() if at <= time.monotonic()]:
+                del due[number]
+                spawn(number)
+            if stop.wait(_LOOK_S):
+                break
+            with suppress(BlockingIOError):
+                for number in os.read(told, 1024):
+                    lives.ready(number)
             if swap.is_set() and workers:
                 swap.clear()
                 workers[0].send_signal(signal.SIGHUP)
             for worker in [w for w in workers if w.poll() is not None]:
                 workers.remove(worker)
                 _bury(worker, folder)
-                short = short + 1 if time.monotonic() - born.pop(worker.pid) < _SHORT_LIFE_S else 0
-                if worker.returncode == BAD_INPUT or short >= _MOST_SHORT_LIVES:
-                    raise WorkerError(
-                        f"a worker ended with code {worker.returncode} as soon as it started", "see what it said above"
-                    )
-                log.warning("a worker ended and is replaced", code=worker.returncode)
-                spawn(numbers.pop(worker.pid))
+                number, now = numbers.pop(worker.pid), time.monotonic()
+                pause = lives.ended(number, worker.returncode, now - born.pop(worker.pid))
+                log.warning("a worker ended and is replaced", code=worker.returncode, after_s=pause)
+                due[number] = now + pause
     finally:
         _stop(workers, settings.stop_timeout)
         for number, handler in old.items():
             signal.signal(number, handler)
+        os.close(told)
+        os.close(tell)
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _spawn(settings: Settings, sock: socket.socket, folder: str, number: int) -> subprocess.Popen[bytes]:
+def _spawn(settings: Settings, sock: socket.socket, folder: str, number: int, tell: int) -> subprocess.Popen[bytes]:
     fd = sock.fileno()
     worker = subprocess.Popen(
-        [sys.executable, "-m", "kinfolk.serve.worker", str(fd), str(number)],
+        [sys.executable, "-m", "kinfolk.serve.worker", str(fd), str(number), str(tell)],
         stdin=subprocess.PIPE,
-        pass_fds=(fd,),
+        pass_fds=(fd, tell),
         env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": folder},
         start_new_session=True,  # Ctrl-C reaches the parent alone, which stops them in order
     )

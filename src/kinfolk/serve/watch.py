@@ -20,7 +20,8 @@ class Watch:
     Args:
         app: what answers.
         metrics: where requests are counted.
-        most: requests that may be under way; more are answered with 503 at once.
+        most: requests that may be under way; more are answered with 503 at once. Probes and /metrics are not counted:
+            a server that is busy is alive.
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics, most: int = 1024) -> None:
@@ -40,9 +41,10 @@ class Watch:
                 status = message["status"]
             await send(message)
 
-        self._under_way += 1
+        counts = scope["path"] not in _QUIET
+        self._under_way += counts
         try:
-            if self._under_way > self.most:
+            if counts and self._under_way > self.most:
                 busy = NotReadyError(f"{self.most} requests are under way", "send again in a second, and slower")
                 await of_error(busy)(scope, receive, watched)
             else:
@@ -57,7 +59,7 @@ class Watch:
                 status = 500
                 raise Broken from None
         finally:
-            self._under_way -= 1
+            self._under_way -= counts
             self._note(scope, status, time.perf_counter() - start)
 
     def _note(self, scope: Scope, status: int, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""`python -m kinfolk.serve.worker FD NUMBER`: one of several workers; started by `supervise`, not by people."""
+"""`python -m kinfolk.serve.worker FD NUMBER TELL`: one of several workers; started by `supervise`, not by people."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import json
 import os
 import socket
 import sys
+from contextlib import suppress
 
-from kinfolk.errors import KinfolkError
+from kinfolk.errors import BundleError, KinfolkError
+from kinfolk.online.ports import StoreError
+from kinfolk.serve.lives import BAD_INPUT, LACKING
 from kinfolk.serve.run import serve_here
 from kinfolk.settings import Settings
 
@@ -21,12 +24,18 @@ def main() -> int:
             return 1
         line += part
     settings = Settings(**json.loads(line))
-    with socket.socket(fileno=int(sys.argv[1])) as sock:
+    fd, number, tell = map(int, sys.argv[1:])
+
+    def ready() -> None:
+        with suppress(BrokenPipeError):  # the parent is gone, which standard input says too
+            os.write(tell, bytes([number]))
+
+    with socket.socket(fileno=fd) as sock:
         try:
-            serve_here(settings, sock, parent=0, number=int(sys.argv[2]))
+            serve_here(settings, sock, parent=0, number=number, ready=ready)
         except KinfolkError as e:
             print(f"error: {' '.join(str(e).split())}", file=sys.stderr)
-            return 2
+            return LACKING if isinstance(e, StoreError | BundleError) else BAD_INPUT
     return 0
 
 

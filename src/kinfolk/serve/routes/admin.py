@@ -15,7 +15,7 @@ from kinfolk.serve.wire_out import BundleOut
 
 def routes(context: Context) -> APIRouter:
     """For admins."""
-    router = APIRouter(tags=["admin"], dependencies=[context.need("admin")])
+    router = context.router("admin", "admin")
 
     @router.post("/v1/admin/bundle", summary="Switch to another bundle")
     def swap_bundle(body: BundleIn) -> BundleOut:

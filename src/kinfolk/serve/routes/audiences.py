@@ -31,7 +31,7 @@ _FILE: dict[int | str, dict[str, Any]] = {
 
 def routes(context: Context) -> APIRouter:
     """Reading for readers, making and deleting for writers."""
-    router = APIRouter(tags=["audiences"])
+    router = context.router("audiences")
     reader, writer = [context.need("reader")], [context.need("writer")]
     engine = context.ready_engine
 

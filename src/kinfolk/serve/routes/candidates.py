@@ -15,7 +15,7 @@ from kinfolk.serve.wire_out import CandidateAudience, CandidatePage, Retired
 
 def routes(context: Context) -> APIRouter:
     """Reading for readers, changing for writers."""
-    router = APIRouter(tags=["candidates"])
+    router = context.router("candidates")
     reader, writer = [context.need("reader")], [context.need("writer")]
     engine = context.ready_engine
 

@@ -16,7 +16,7 @@ from kinfolk.serve.wire_out import ClicksAccepted, ImpressionsAccepted
 
 def routes(context: Context) -> APIRouter:
     """Both, for writers."""
-    router = APIRouter(tags=["clicks"], dependencies=[context.need("writer")])
+    router = context.router("clicks", "writer")
 
     async def write(request: Request, work: Callable[[bytes, str], bytes]) -> Response:
         """`work(body, content_type)` beside the loop."""

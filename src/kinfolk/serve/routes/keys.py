@@ -13,7 +13,7 @@ from kinfolk.serve.wire_out import KeyList, KeyMade, KeyOut
 
 def routes(context: Context) -> APIRouter:
     """For admins."""
-    router = APIRouter(tags=["admin"], dependencies=[context.need("admin")])
+    router = context.router("admin", "admin")
     keys = context.guard.keys
 
     @router.get("/v1/admin/keys", summary="API keys, by name")

@@ -14,7 +14,7 @@ from kinfolk.serve.wire_out import RankOut, json_of
 
 def routes(context: Context) -> APIRouter:
     """For readers."""
-    router = APIRouter(tags=["questions"], dependencies=[context.need("reader")])
+    router = context.router("questions", "reader")
     engine = context.ready_engine
 
     @router.get("/v1/users/{id}/candidates", response_model=Feed, summary="The feed: the best candidates for a user")

@@ -11,7 +11,7 @@ from kinfolk.serve.wire import UserIn
 
 def routes(context: Context) -> APIRouter:
     """Reading for readers, changing and forgetting for writers, taking it back for admins."""
-    router = APIRouter(tags=["users"])
+    router = context.router("users")
     reader, writer, admin = ([context.need(role)] for role in ("reader", "writer", "admin"))
     engine = context.ready_engine
 
