@@ -4,6 +4,9 @@ Whoever holds the lease works; the others stand by and take over when it runs ou
 snapshot is published, so whatever a kill interrupts is dirty still and done by the next holder. Each publication
 carries the lease's fence: a holder who was away too long is refused by the store.
 
+The lease is renewed while the holder works, store by store and crowd by crowd, and one that ran out while nobody else
+wanted it is kept: whatever a round has to do, it comes to its end.
+
 A round goes in slices: some crowds are read, clustered and published, then the next. So memory holds a slice however
 many seeds there are, requests find a core and a lock between two slices, and what they then catch up with is short.
 
@@ -204,12 +207,14 @@ class Refresher:
         crowds: list[Crowd] = []
         points = 0
         for first in range(0, len(dirty), _SLICE):
+            self._keep()
             part = dirty[first : first + _SLICE]
             names = [name for name, _ in part]
             there, shown = stores.candidates.get(names), stores.snapshots.latest(names, space.model)
             for (name, generation), candidate, warm in zip(part, there, shown, strict=True):
                 if candidate is None:
                     continue  # no candidate yet; it stays dirty until it is one
+                self._keep()
                 if candidate.retired_at is not None:
                     drop_retired(stores, name)  # clicks that were on their way when it was
                     self._barren.pop(name, None)
@@ -228,8 +233,10 @@ class Refresher:
         now = self._clock()
         if s.follow_users:
             follow_seeds(space, stores.seeds, crowds, s.trail_length)
+            self._keep()
         profiles = self._profiles_of(space).of(crowds)
         crowds = [replace(crowd, profile=profile) for crowd, profile in zip(crowds, profiles, strict=True)]
+        self._keep()
         made = space.snapshots(crowds, made_at=now, max_sample=s.max_sample, threads=s.threads)
         out: list[Snapshot] = []
         for crowd, snapshot in zip(crowds, made, strict=True):
@@ -254,6 +261,11 @@ class Refresher:
         if self._profiles is None or self._profiles.space is not space:
             self._profiles = Profiles(self._backend, space, self._settings, self._clock)
         return self._profiles
+
+    def _keep(self) -> None:
+        """Renew the lease if it is time to. Raises FenceError if it was lost."""
+        if self._clock() >= self._ask_at:
+            self._renew()
 
     def _renew(self) -> None:
         now = self._clock()
@@ -290,8 +302,9 @@ class Refresher:
         gone = self._leaving()
         if gone:
             keys = np.array(gone, np.uint64)
-            self._backend.seeds.forget(keys)
-            self._backend.audiences.forget(keys)
+            self._backend.seeds.forget(keys, self._keep)
+            self._backend.audiences.forget(keys, self._keep)
+            self._keep()
         return gone
 
     def _leaving(self) -> list[int]:

@@ -244,6 +244,23 @@ class LeaseSuite:
         assert backend.leases.acquire("other", "b", NOW, 1000) is not None
         backend.close()
 
+    def test_one_that_ran_out_is_kept_until_somebody_takes_it(self, harness: Harness) -> None:
+        """With its number; who let go, or was followed by another, has none to keep."""
+        backend = harness.open(StoreOptions())
+        leases = backend.leases
+        fence = leases.acquire("refresher", "a", NOW, 1000)
+        assert not leases.renew("refresher", "b", NOW + 5000, 1000)
+        assert leases.renew("refresher", "a", NOW + 5000, 1000)
+        assert leases.acquire("refresher", "b", NOW + 5999, 1000) is None
+        assert leases.acquire("refresher", "a", NOW + 5999, 1000) == fence
+        assert leases.acquire("refresher", "b", NOW + 7000, 1000) is not None
+        assert not leases.renew("refresher", "a", NOW + 9000, 1000)
+        leases.release("refresher", "b")
+        assert not leases.renew("refresher", "a", NOW + 9000, 1000)
+        assert not leases.renew("refresher", "b", NOW + 9000, 1000)
+        assert not leases.renew("nobody's", "a", NOW, 1000)
+        backend.close()
+
     def test_a_restart_frees_it_only_where_nobody_else_can_be_left(self, harness: Harness) -> None:
         """Other processes of a shared store go on; of a store that one process has open none is left, and its fence
         is outdated."""

@@ -250,14 +250,19 @@ class SqliteSeeds:
 
         transaction.committed.append(publish)
 
-    def forget(self, users: NDArray[np.uint64]) -> list[str]:
+    def forget(self, users: NDArray[np.uint64], meanwhile: Callable[[], None] | None = None) -> list[str]:
         """Looks through the whole file before it stops the writer for what it found."""
         if not len(users):
             return []
         self.fold()
         looked_at = self.generation()
         with self._db.read() as connection:
-            holding = {n for n, block in runs.each(connection) if blocks.remove(block, users) is not block}
+            holding = set()
+            for n, block in runs.each(connection):
+                if meanwhile is not None:
+                    meanwhile()
+                if blocks.remove(block, users) is not block:
+                    holding.add(n)
 
         def remove(transaction: Transaction) -> list[str]:
             self._fold(transaction)
