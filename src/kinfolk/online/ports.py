@@ -75,6 +75,10 @@ class CandidateStore(Protocol):
     def put(self, candidates: Sequence[Candidate]) -> int:
         """Create or replace; returns `version` after it."""
 
+    def add(self, candidates: Sequence[Candidate]) -> int:
+        """Create those of which nothing is known; what is there, retired or not, stays as it is. Returns `version`
+        after it."""
+
     def get(self, ids: Sequence[str]) -> list[Candidate | None]:
         """In the given order."""
 
