@@ -208,6 +208,18 @@ def test_a_first_click_makes_a_candidate(make, users, clock):
     assert other.get_candidate("n1").stale
 
 
+def test_what_waits_is_looked_at_after_a_clock_was_set_back(make, clock, users):
+    engine = make()
+    engine.post_seeds("a", users[:5])
+    engine._work.keep()
+    clock.forward(-60 * MINUTE)
+    engine.post_clicks(users[5:9], ["a"] * 4, [None] * 4)
+    engine._work.keep()
+    clock.forward(MINUTE)
+    stats = engine.stats()
+    assert (stats["stale"], stats["refresh_age_ms"]) == (1, MINUTE)
+
+
 @pytest.mark.parametrize("come", ["click", "seeds"])
 @pytest.mark.parametrize("end", ["put", "retired"])
 def test_what_becomes_a_candidate_by_a_click_overwrites_nobody(make, backend, clock, users, monkeypatch, come, end):

@@ -94,6 +94,18 @@ def test_a_round_is_due_only_now_and_then(backend, made, clock, users):
     assert (stats["rounds"], stats["published"], stats["leads"]) == (2, 1, 1)
 
 
+def test_a_clock_that_is_set_back_stops_nothing(backend, made, clock, users):
+    """The next turn asks for the lease and makes a round, and so it goes on."""
+    refresher = made()
+    refresher.run_once()
+    click(backend, "a", users[:5], clock())
+    clock.forward(-HOUR)
+    assert refresher.run_once() == 1
+    click(backend, "a", users[5:9], clock())
+    assert pass_by(refresher, clock, EVERY) == 1
+    assert refresher.stats()["lost"] == 0
+
+
 def test_the_lag_grows_until_a_round_is_whole(backend, made, clock, users, monkeypatch):
     refresher = made()
     assert refresher.stats()["lag_ms"] == 0
@@ -256,7 +268,7 @@ def test_the_fence_holds_even_if_the_lease_seems_held(backend, space, made, cloc
     click(backend, "a", users[5:9], clock())
     assert two.run_once() == 1
     monkeypatch.setattr(backend.leases, "renew", lambda *a: True)
-    one._ask_at = clock() + 10**9  # as if it did not look
+    monkeypatch.setattr(backend.leases, "acquire", lambda *a: one._fence)
     clock.forward(EVERY)
     click(backend, "a", users[9:12], clock())
     assert one.run_once() == 0

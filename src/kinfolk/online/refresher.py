@@ -23,7 +23,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from kinfolk.online.clock import Clock
+from kinfolk.online.clock import Clock, due
 from kinfolk.online.crowd import Crowd, emptied
 from kinfolk.online.following import follow_seeds
 from kinfolk.online.options import EngineSettings
@@ -77,7 +77,7 @@ class Refresher:
         self._halted = threading.Event()
         self._thread: threading.Thread | None = None
         self._fence: int | None = None
-        self._ask_at = 0  # when to renew the lease, or to ask for it again
+        self._asked: int | None = None  # when the lease was last renewed, or asked for
         self._begun: int | None = None  # the last round
         self._whole: int | None = None  # the start of the last round that left nothing undone
         self._barren: dict[str, int] = {}  # candidates none of whose seeds has an embedding, and their generation
@@ -102,7 +102,7 @@ class Refresher:
             now = self._clock()
             if not self._leads(now):
                 return 0
-            if self._begun is not None and now - self._begun < self._settings.refresh_every_ms:
+            if not due(self._begun, self._settings.refresh_every_ms, now):
                 return 0
             self._begun = now
             try:
@@ -127,7 +127,7 @@ class Refresher:
             if self._fence is not None:
                 self._fence = None
                 self._backend.leases.release(LEASE, self.owner)
-            self._begun, self._ask_at = None, 0
+            self._begun, self._asked = None, None
 
     def start(self) -> None:
         """Take turns in a thread of its own until `stop`; nothing happens if it runs."""
@@ -169,12 +169,12 @@ class Refresher:
             self._halted.wait(self._settings.poll_ms / 1000)
 
     def _leads(self, now: int) -> bool:
-        if now >= self._ask_at:
+        if due(self._asked, self._lease_ms // 3, now):
             fence = self._backend.leases.acquire(LEASE, self.owner, now, self._lease_ms)
             if fence is None or fence != self._fence:  # lost, or taken over: what the last holder left is due
                 self._begun, self._whole = None, None
             self._fence = fence
-            self._ask_at = now + self._lease_ms // 3
+            self._asked = now
         return self._fence is not None
 
     def _round(self, now: int) -> int:
@@ -264,14 +264,14 @@ class Refresher:
 
     def _keep(self) -> None:
         """Renew the lease if it is time to. Raises FenceError if it was lost."""
-        if self._clock() >= self._ask_at:
+        if due(self._asked, self._lease_ms // 3, self._clock()):
             self._renew()
 
     def _renew(self) -> None:
         now = self._clock()
         if not self._backend.leases.renew(LEASE, self.owner, now, self._lease_ms):
             raise FenceError("the refresher's lease was lost", "its new holder goes on")
-        self._ask_at = now + self._lease_ms // 3
+        self._asked = now
 
     def _survey(self, space: Space) -> None:
         """Bring `_barren` in line: who has just got the lease, or a new model, does not know who waits for a crowd.
