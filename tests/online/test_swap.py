@@ -4,6 +4,7 @@ import json
 import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -133,6 +134,17 @@ def test_a_restart_serves_what_was_swapped_to(make, users, small_bundle, other_b
     assert again.model == other_bundle.version, "the command line still names the old one"
     again.swap(small_bundle.path)
     assert make(other_bundle).model == small_bundle.version, "swapped back"
+
+
+def test_a_restart_knows_the_models_of_years(make, users, backend, small_bundle, other_bundle):
+    first = make()
+    first.post_seeds("a", users[:5])
+    record = Record.read(backend.settings.get(RECORD))
+    for day in range(5000):
+        record = record.after(f"{day:012x}", str(other_bundle.path), day)
+    record = record.after(other_bundle.version, str(other_bundle.path), 5000)
+    backend.settings.put(RECORD, json.dumps(asdict(record)))
+    assert make(small_bundle).model == other_bundle.version
 
 
 def test_a_restart_with_a_bundle_never_seen_serves_that(make, users, small_bundle, other_bundle):

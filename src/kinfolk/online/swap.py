@@ -21,7 +21,7 @@ from kinfolk.online.served import Served
 
 RECORD = "model"
 LINGER_MS = 600_000
-_REMEMBERED = 50
+_REMEMBERED = 10_000  # versions of 12 characters; one that is forgotten would be taken for a new model at a restart
 _BATCH = 100
 _PASSES = 5
 
