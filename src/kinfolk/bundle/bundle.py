@@ -210,6 +210,15 @@ class Bundle:
         meta = json.loads(json.dumps(meta))  # as it will be read
         (folder / META).write_text(json.dumps({**meta, "sha256": own_hash(meta)}, indent=1), encoding="utf-8")
 
+    @staticmethod
+    def version_at(path: str | Path) -> str:
+        """Version of the bundle at a path, by what its `bundle.json` says; no other file is looked at.
+
+        Raises:
+            BundleError: not a bundle, or of another format.
+        """
+        return str(read_meta(Path(path), FORMAT)["version"])
+
     @classmethod
     def load(cls, path: str | Path, *, verify: bool = True, encoder: bool = False) -> Bundle:
         """Open a bundle; embeddings are memory-mapped.
