@@ -208,6 +208,46 @@ def test_a_first_click_makes_a_candidate(make, users, clock):
     assert other.get_candidate("n1").stale
 
 
+def test_what_waits_is_looked_at_after_a_clock_was_set_back(make, clock, users):
+    engine = make()
+    engine.post_seeds("a", users[:5])
+    engine._work.keep()
+    clock.forward(-60 * MINUTE)
+    engine.post_clicks(users[5:9], ["a"] * 4, [None] * 4)
+    engine._work.keep()
+    clock.forward(MINUTE)
+    stats = engine.stats()
+    assert (stats["stale"], stats["refresh_age_ms"]) == (1, MINUTE)
+
+
+@pytest.mark.parametrize("come", ["click", "seeds"])
+@pytest.mark.parametrize("end", ["put", "retired"])
+def test_what_becomes_a_candidate_by_a_click_overwrites_nobody(make, backend, clock, users, monkeypatch, come, end):
+    """Another process puts it, or puts and retires it, between the look at the roster and the write."""
+    engine, other = make(), make()
+    expires = clock() + MINUTE
+    states = engine._d.roster.states
+
+    def raced(candidates):
+        found = states(candidates)
+        monkeypatch.undo()
+        other.put_candidate("a", {"title": "A"}, expires)
+        if end == "retired":
+            other.retire(["a"])
+        return found
+
+    monkeypatch.setattr(engine._d.roster, "states", raced)
+    if come == "click":
+        engine.post_clicks(users[:1], ["a"], [None])
+    else:
+        engine.post_seeds("a", users[:1])
+    found = engine.get_candidate("a")
+    assert (found.meta, found.expires_at) == ({"title": "A"}, expires)
+    (kept,) = backend.candidates.get(["a"])
+    assert (kept.retired_at is None) == (end == "put")
+    assert [c.candidate for c in engine.feed(users[9], 5).items] == (["a"] if end == "put" else [])
+
+
 def test_without_create_on_click_clicks_wait_for_their_candidate(make, users):
     engine = make(create_on_click=False)
     got = engine.post_clicks(users[:4], ["later"] * 4, [None] * 4)

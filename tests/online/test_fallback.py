@@ -71,6 +71,14 @@ def test_what_is_used_is_never_older_than_told():
     assert list(popular.places(ids, "", 4 * HOUR)) == [0.5, 0.5], "too long ago"
 
 
+def test_a_clock_that_is_set_back_holds_no_counters_back():
+    store = MemoryBackend(StoreOptions()).counters
+    counts = Counts(store, every_ms=1000)
+    counts.add("clicks", 2 * HOUR, [("", "a")])
+    counts.add("clicks", HOUR, [("", "a")])
+    assert store.totals("clicks", 0) == {("", "a"): 2}
+
+
 @hypothesis_settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 3 * HOUR), st.sampled_from(["", "n", "s"]), st.sampled_from("abc")), max_size=40),

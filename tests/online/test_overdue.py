@@ -42,6 +42,14 @@ def test_against_a_log_of_everything(events):
             crowds[candidate] = SimpleNamespace(made_at=now, generation=generation)
 
 
+def test_a_clock_that_is_set_back_is_the_clock_from_then_on():
+    overdue, crowd = Overdue(), SimpleNamespace(made_at=990, generation=1)
+    assert overdue.look({"a": 2}, lambda _: crowd, 1000) == (1, 0)
+    assert overdue.look({"a": 2}, lambda _: crowd, 1010) == (1, 10)
+    assert overdue.look({"a": 2}, lambda _: crowd, 500) == (1, 0)
+    assert overdue.look({"a": 2}, lambda _: crowd, 530) == (1, 30)
+
+
 def test_a_quiet_candidate_does_not_jump():
     overdue, old = Overdue(), SimpleNamespace(made_at=0, generation=1)
     week = 7 * 24 * 3_600_000

@@ -94,6 +94,18 @@ def test_a_round_is_due_only_now_and_then(backend, made, clock, users):
     assert (stats["rounds"], stats["published"], stats["leads"]) == (2, 1, 1)
 
 
+def test_a_clock_that_is_set_back_stops_nothing(backend, made, clock, users):
+    """The next turn asks for the lease and makes a round, and so it goes on."""
+    refresher = made()
+    refresher.run_once()
+    click(backend, "a", users[:5], clock())
+    clock.forward(-HOUR)
+    assert refresher.run_once() == 1
+    click(backend, "a", users[5:9], clock())
+    assert pass_by(refresher, clock, EVERY) == 1
+    assert refresher.stats()["lost"] == 0
+
+
 def test_the_lag_grows_until_a_round_is_whole(backend, made, clock, users, monkeypatch):
     refresher = made()
     assert refresher.stats()["lag_ms"] == 0
@@ -184,6 +196,70 @@ def test_a_holder_who_slept_looks_before_it_publishes(backend, space, made, cloc
     assert "a" in backend.seeds.dirty()
 
 
+def test_a_lease_that_ran_out_while_nobody_wanted_it_costs_no_round(backend, space, made, clock, users):
+    click(backend, "a", users[:5], clock())
+
+    class Slow(Space):
+        def snapshots(self, *args, **options):
+            clock.forward(2 * TTL)
+            return super().snapshots(*args, **options)
+
+    slow = Slow.open(space.bundle, backend.secret())
+    one = made("one", lambda: slow)
+    assert one.run_once() == 1
+    assert (one.stats()["lost"], one.stats()["leads"]) == (0, 1)
+    assert backend.seeds.dirty() == {}
+
+
+def test_a_round_that_takes_longer_than_the_lease_keeps_it(backend, space, made, clock, users, monkeypatch):
+    """Another waits for the lease all the time, and every store takes long for every candidate."""
+    one, two = made("one", note_purged=True), made("two")
+    for i in range(4):
+        click(backend, f"c{i}", users[: 5 + i], clock())
+        click(backend, f"old{i}", users[:5], clock())
+    backend.candidates.retire([f"old{i}" for i in range(4)], clock())
+    backend.audiences.create(Audience("x", "pending", {}, clock()))
+    key = user_key(backend.secret(), users[0])
+    backend.users.forget(key, clock())
+    space.remove(np.array([key], np.uint64))
+
+    def passes() -> None:
+        clock.forward(TTL // 4)
+        assert two.run_once() == 0
+
+    def slow(real):
+        def call(*args):
+            passes()
+            return real(*args)
+
+        return call
+
+    def slow_forget(real):
+        def call(keys, meanwhile):
+            def step() -> None:
+                passes()
+                meanwhile()
+
+            return real(keys, step)
+
+        return call
+
+    for store, name, wrap in (
+        (backend.seeds, "forget", slow_forget),
+        (backend.audiences, "forget", slow_forget),
+        (backend.seeds, "drop", slow),
+        (backend.seeds, "recent", slow),
+        (backend.seeds, "trails", slow),
+        (backend.candidates, "get", slow),
+    ):
+        monkeypatch.setattr(store, name, wrap(getattr(store, name)))
+    begun = clock()
+    assert one.run_once() == 4
+    assert clock() - begun > 5 * TTL  # it takes much longer than the lease
+    assert (one.stats()["lost"], two.stats()["leads"]) == (0, 0)
+    assert backend.users.tombstones()[key][1] is not None
+
+
 def test_the_fence_holds_even_if_the_lease_seems_held(backend, space, made, clock, users, monkeypatch):
     one, two = made("one"), made("two")
     click(backend, "a", users[:5], clock())
@@ -192,7 +268,7 @@ def test_the_fence_holds_even_if_the_lease_seems_held(backend, space, made, cloc
     click(backend, "a", users[5:9], clock())
     assert two.run_once() == 1
     monkeypatch.setattr(backend.leases, "renew", lambda *a: True)
-    one._ask_at = clock() + 10**9  # as if it did not look
+    monkeypatch.setattr(backend.leases, "acquire", lambda *a: one._fence)
     clock.forward(EVERY)
     click(backend, "a", users[9:12], clock())
     assert one.run_once() == 0

@@ -20,6 +20,7 @@ class Rosters(RuleBasedStateMachine):
         self.store = MemoryBackend(StoreOptions()).candidates
         self.rosters = [Roster(self.store), Roster(self.store, most=1)]
         self.want: dict[str, Candidate] = {}
+        self.kept = 0, {}, {}
 
     @rule(id=ids, expires=st.none() | st.integers(10, 20))
     def put(self, id, expires):
@@ -31,6 +32,16 @@ class Rosters(RuleBasedStateMachine):
         self.store.retire([id], 2)
         if id in self.want:
             self.want[id] = Candidate(id, 1, self.want[id].expires_at, 2)
+
+    @rule()
+    def replicate(self):
+        self.kept = self.store.version(), dict(self.store._all), dict(self.want)
+
+    @rule()
+    def fail_over(self):
+        """To a replica that has not seen the newest writes."""
+        version, rows, want = self.kept
+        self.store._version, self.store._all, self.want = version, dict(rows), dict(want)
 
     @rule(which=st.integers(0, 1))
     def lag(self, which):

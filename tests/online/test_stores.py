@@ -620,6 +620,33 @@ def test_the_journal_does_not_grow_for_ever(url, file):
 # ---- backup and restore
 
 
+@pytest.mark.parametrize("step", [sqlite3.SQLITE_TRANSACTION, sqlite3.SQLITE_SAVEPOINT])
+def test_a_fold_that_cannot_begin_is_made_later(url, monkeypatch, step):
+    """SQLite refuses its transaction or its savepoint, once."""
+    with closing(open_backend(url)) as backend:
+        backend.seeds._fold_at = 10
+        write, refused = backend._db.write, []
+        later = write.later
+
+        def refuse(action, what, *_):
+            if action != step or what != "BEGIN" or refused:
+                return sqlite3.SQLITE_OK
+            refused.append(what)
+            return sqlite3.SQLITE_DENY
+
+        def refused_later(job):
+            write._connection.set_authorizer(refuse)
+            later(job)
+
+        monkeypatch.setattr(write, "later", refused_later)
+        for part in range(2):
+            backend.seeds.append(clicks_of([(20 * part + user, "a", NOW) for user in range(20)]), NOW)
+            write(lambda t: None)  # after the fold, which comes before all that wait
+            assert refused == ["BEGIN"]
+            assert backend.seeds.stats()["waiting"] == (0 if part else 20)
+        assert backend.seeds.count("a") == 40
+
+
 def test_a_backup_of_a_store_in_use_is_one_moment_of_it(url, tmp_path):
     copy = tmp_path / "copy.db"
     with closing(open_backend(url)) as backend:

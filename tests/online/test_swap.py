@@ -4,14 +4,17 @@ import json
 import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 
+from kinfolk.bundle import Bundle
 from kinfolk.errors import BundleError
 from kinfolk.lookalike.score import score_users
 from kinfolk.lookalike.weights import Snapshot as Crowds
-from kinfolk.online.swap import LINGER_MS, RECORD, Record
+from kinfolk.online.ports import StoreError
+from kinfolk.online.swap import LINGER_MS, LONGEST_PAUSE_MS, RECORD, Record
 from kinfolk.testing.served import wait_until
 
 
@@ -107,7 +110,58 @@ def test_a_bad_bundle_changes_nothing(make, users, other_bundle, tmp_path):
     assert engine.swap(engine._d.model.bundle.path) == model, "to itself"
 
 
-def test_a_process_that_cannot_follow_goes_on_and_says_so(make, users, backend, other_bundle, tmp_path):
+def test_a_swap_that_cannot_be_noted_changes_nothing(make, users, backend, small_bundle, other_bundle, monkeypatch):
+    engine = make()
+    engine.post_seeds("a", users[:5])
+    before, record = scores(engine, users[-1]), backend.settings.get(RECORD)
+
+    def away(*_):
+        raise StoreError("the store is away", "wait")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(backend.settings, "put", away)
+        with pytest.raises(StoreError):
+            engine.swap(other_bundle.path)
+    assert engine.model == small_bundle.version
+    assert scores(engine, users[-1]) == before
+    assert engine.post_seeds("b", users[5:9]).scorable
+    assert backend.snapshots.latest(["b"], other_bundle.version) == [None], "nothing is prepared any more"
+    assert backend.settings.get(RECORD) == record
+    assert engine.swap(other_bundle.path) == other_bundle.version == engine.model
+    assert scores(engine, users[-1]).keys() == {"a", "b"}
+
+
+def test_a_model_that_cannot_be_followed_is_asked_for_less_and_less_often(
+    make, users, backend, clock, small_bundle, other_bundle, tmp_path, monkeypatch
+):
+    """At its path lies another, which is known before it is read; what becomes of a new record shows at once."""
+    engine, tried, read = make(), [], []
+    asked, load = Bundle.version_at, Bundle.load
+    monkeypatch.setattr(Bundle, "version_at", lambda path: tried.append(clock()) or asked(path))
+    monkeypatch.setattr(Bundle, "load", lambda path: read.append(path) or load(path))
+
+    def turn():
+        engine._work.keep()
+        engine._swaps.stop()
+
+    record = Record("gone", str(other_bundle.path), clock())
+    backend.settings.put(RECORD, json.dumps(asdict(record)))
+    begun = clock()
+    for _ in range(600):
+        turn()
+        clock.forward(500)
+    pauses = np.diff([begun, *tried])
+    assert pauses.tolist() == [0, 1000, 2000, 4000, 8000, 16_000, 32_000, *[LONGEST_PAUSE_MS] * 3]
+    assert read == []
+    assert engine.stats()["swap_failed"] == 1
+
+    backend.settings.put(RECORD, json.dumps(asdict(replace(record, version=other_bundle.version))))
+    turn()
+    assert engine.model == other_bundle.version
+    assert engine.stats()["swap_failed"] == 0
+
+
+def test_a_process_that_cannot_follow_goes_on_and_says_so(make, users, backend, clock, other_bundle, tmp_path):
     away = tmp_path / "away"
     shutil.copytree(other_bundle.path, away)
     engine, other = make(), make()
@@ -120,6 +174,7 @@ def test_a_process_that_cannot_follow_goes_on_and_says_so(make, users, backend, 
     assert other.model == model
     assert "a" in scores(other, users[0])
     shutil.move(tmp_path / "hidden", away)
+    clock.forward(LONGEST_PAUSE_MS)
     other._work.keep()
     wait_until(lambda: other.model == other_bundle.version, "it follows")
     assert other.stats()["swap_failed"] == 0
@@ -133,6 +188,17 @@ def test_a_restart_serves_what_was_swapped_to(make, users, small_bundle, other_b
     assert again.model == other_bundle.version, "the command line still names the old one"
     again.swap(small_bundle.path)
     assert make(other_bundle).model == small_bundle.version, "swapped back"
+
+
+def test_a_restart_knows_the_models_of_years(make, users, backend, small_bundle, other_bundle):
+    first = make()
+    first.post_seeds("a", users[:5])
+    record = Record.read(backend.settings.get(RECORD))
+    for day in range(5000):
+        record = record.after(f"{day:012x}", str(other_bundle.path), day)
+    record = record.after(other_bundle.version, str(other_bundle.path), 5000)
+    backend.settings.put(RECORD, json.dumps(asdict(record)))
+    assert make(small_bundle).model == other_bundle.version
 
 
 def test_a_restart_with_a_bundle_never_seen_serves_that(make, users, small_bundle, other_bundle):

@@ -214,6 +214,15 @@ class Bundle:
         for file in folder.iterdir():
             file.chmod(as_usual)  # safetensors leaves its own to their owner alone, whatever the umask
 
+    @staticmethod
+    def version_at(path: str | Path) -> str:
+        """Version of the bundle at a path, by what its `bundle.json` says; no other file is looked at.
+
+        Raises:
+            BundleError: not a bundle, or of another format.
+        """
+        return str(read_meta(Path(path), FORMAT)["version"])
+
     @classmethod
     def load(cls, path: str | Path, *, verify: bool = True, encoder: bool = False) -> Bundle:
         """Open a bundle; embeddings are memory-mapped.

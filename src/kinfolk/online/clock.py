@@ -11,3 +11,8 @@ Clock = Callable[[], int]
 def system_clock() -> int:
     """The system's time in ms."""
     return time.time_ns() // 1_000_000
+
+
+def due(last: int | None, every: int, now: int) -> bool:
+    """Whether `every` ms have passed since the last time, or nobody knows: never before, or the clock was set back."""
+    return last is None or not 0 <= now - last < every

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Literal
 
+from kinfolk.online.clock import due
 from kinfolk.online.ports import CounterStore, StoreError
 
 HOUR = 3_600_000
@@ -46,8 +47,8 @@ class Counts:
             self._size += len(counter) - before
             if self._written_at is None:
                 self._written_at = now
-            due = self._size >= self._most or now - self._written_at >= self._every
-        if due:
+            write = self._size >= self._most or due(self._written_at, self._every, now)
+        if write:
             with suppress(StoreError):  # the clicks themselves are kept; counters wait for the next time
                 self.flush(now)
 

@@ -52,8 +52,12 @@ class SeedStore(Protocol):
         """Candidates of which somebody has seen all up to a generation, the same as `dirty` names or an older one: not
         dirty any more, but for those to which something newer came meanwhile. It costs one write, not one each."""
 
-    def forget(self, users: NDArray[np.uint64]) -> list[str]:
-        """Remove users from every candidate and drop their trails; returns the candidates that held one (now dirty)."""
+    def forget(self, users: NDArray[np.uint64], meanwhile: Callable[[], None] | None = None) -> list[str]:
+        """Remove users from every candidate and drop their trails; returns the candidates that held one (now dirty).
+
+        `meanwhile` is called again and again on the way, on the caller's thread, at least by a store that several
+        processes share; it may write to ports, and what it raises ends this half-way, with nothing that went unmarked.
+        """
 
     def drop(self, candidate: str, still: Callable[[], bool] | None = None) -> None:
         """Forget all seeds of a candidate, if `still` (None: in any case) says that they are to go.

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from kinfolk.online.clock import due
 from kinfolk.online.counts import HOUR
 from kinfolk.online.ports import CounterStore
 
@@ -68,7 +69,7 @@ class Popularity:
     def places(self, candidates: Sequence[str], segment: str, now: int) -> F64:
         """`places` of the candidates in a segment; a list is recognised by identity and must not change."""
         with self._lock:
-            if self._read_at is None or not 0 <= now - self._read_at < self._every:
+            if due(self._read_at, self._every, now):
                 self._totals = self._counters.totals("clicks", (now - self._span) // HOUR)
                 self._segments = {}
                 for (name, _), count in self._totals.items():

@@ -105,6 +105,13 @@ class LiveIndex:
         self._facts: list[Snapshot] = []
         self._table = self._made()
 
+    def anew(self) -> LiveIndex:
+        """An empty one for the same model; the numbers of its tables' members are higher than any of this one."""
+        made = LiveIndex(self._weights, self.model, room=self._rows.room)
+        made._members = self._members + 1
+        made._table = made._made()
+        return made
+
     @property
     def cursor(self) -> int:
         """Of the SnapshotStore, as far as applied."""

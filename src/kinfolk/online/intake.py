@@ -119,9 +119,9 @@ def post_seeds(d: Deployment, candidate: str, users: Sequence[str], now: int) ->
 
 
 def create(d: Deployment, candidates: Sequence[str], now: int) -> None:
-    """New candidates with the settings' expiry."""
+    """New candidates with the settings' expiry; whoever has put or retired one meanwhile is not overwritten."""
     expires = None if d.settings.candidate_ttl_ms is None else now + d.settings.candidate_ttl_ms
-    d.backend.candidates.put([Candidate(c, now, expires) for c in candidates])
+    d.backend.candidates.add([Candidate(c, now, expires) for c in candidates])
     d.roster.catch_up()
 
 

@@ -33,7 +33,8 @@ class Overdue:
             for candidate, generation in dirty.items():
                 snapshot = shown(candidate)
                 if snapshot is None or snapshot.generation < generation:
-                    begun = self._since.get(candidate, now)
-                    since[candidate] = begun if snapshot is None else max(begun, snapshot.made_at)
+                    begun = min(self._since.get(candidate, now), now)  # the clock may have been set back
+                    made = None if snapshot is None else snapshot.made_at
+                    since[candidate] = begun if made is None or made > now else max(begun, made)
             self._since = since
             return len(since), max(0, now - min(since.values(), default=now))

@@ -8,7 +8,7 @@ holds the suites that every backend passes, on a real server where it has one. T
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, Protocol
 
 import numpy as np
@@ -74,6 +74,10 @@ class CandidateStore(Protocol):
 
     def put(self, candidates: Sequence[Candidate]) -> int:
         """Create or replace; returns `version` after it."""
+
+    def add(self, candidates: Sequence[Candidate]) -> int:
+        """Create those of which nothing is known; what is there, retired or not, stays as it is. Returns `version`
+        after it."""
 
     def get(self, ids: Sequence[str]) -> list[Candidate | None]:
         """In the given order."""
@@ -157,8 +161,8 @@ class AudienceStore(Protocol):
     def of_user(self, key: int) -> list[str]:
         """Ids of ready audiences that hold the user."""
 
-    def forget(self, keys: NDArray[np.uint64]) -> int:
-        """Remove users from all members; returns how many rows went."""
+    def forget(self, keys: NDArray[np.uint64], meanwhile: Callable[[], None] | None = None) -> int:
+        """Remove users from all members; returns how many rows went. meanwhile: as `SeedStore.forget` calls it."""
 
     def delete(self, id: str) -> bool:
         """False if it was not there."""
@@ -218,7 +222,7 @@ class Lease(Protocol):
         and keep their number."""
 
     def renew(self, name: str, owner: str, now: int, ttl: int) -> bool:
-        """False if it was lost."""
+        """Keep it, also one that ran out and that nobody else has taken since; False if it was lost."""
 
     def release(self, name: str, owner: str) -> None:
         """Nothing happens if it is not held."""

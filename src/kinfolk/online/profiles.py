@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from kinfolk.data.jagged import Jagged
 from kinfolk.lookalike.coclick import Profile, Support, profiles_of
-from kinfolk.online.clock import Clock
+from kinfolk.online.clock import Clock, due
 from kinfolk.online.counts import HOUR
 from kinfolk.online.crowd import Crowd
 from kinfolk.online.options import EngineSettings
@@ -82,7 +82,7 @@ class _Since:
     def clicks(self) -> Support:
         """As of a few seconds ago at most."""
         now = self._clock()
-        if self._read_at is None or not 0 <= now - self._read_at < _EVERY_MS:
+        if due(self._read_at, _EVERY_MS, now):
             self._read(now)
         return self._found
 

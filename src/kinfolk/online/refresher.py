@@ -4,6 +4,9 @@ Whoever holds the lease works; the others stand by and take over when it runs ou
 snapshot is published, so whatever a kill interrupts is dirty still and done by the next holder. Each publication
 carries the lease's fence: a holder who was away too long is refused by the store.
 
+The lease is renewed while the holder works, store by store and crowd by crowd, and one that ran out while nobody else
+wanted it is kept: whatever a round has to do, it comes to its end.
+
 A round goes in slices: some crowds are read, clustered and published, then the next. So memory holds a slice however
 many seeds there are, requests find a core and a lock between two slices, and what they then catch up with is short.
 
@@ -20,7 +23,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from kinfolk.online.clock import Clock
+from kinfolk.online.clock import Clock, due
 from kinfolk.online.crowd import Crowd, emptied
 from kinfolk.online.following import follow_seeds
 from kinfolk.online.options import EngineSettings
@@ -74,7 +77,7 @@ class Refresher:
         self._halted = threading.Event()
         self._thread: threading.Thread | None = None
         self._fence: int | None = None
-        self._ask_at = 0  # when to renew the lease, or to ask for it again
+        self._asked: int | None = None  # when the lease was last renewed, or asked for
         self._begun: int | None = None  # the last round
         self._whole: int | None = None  # the start of the last round that left nothing undone
         self._barren: dict[str, int] = {}  # candidates none of whose seeds has an embedding, and their generation
@@ -99,7 +102,7 @@ class Refresher:
             now = self._clock()
             if not self._leads(now):
                 return 0
-            if self._begun is not None and now - self._begun < self._settings.refresh_every_ms:
+            if not due(self._begun, self._settings.refresh_every_ms, now):
                 return 0
             self._begun = now
             try:
@@ -124,7 +127,7 @@ class Refresher:
             if self._fence is not None:
                 self._fence = None
                 self._backend.leases.release(LEASE, self.owner)
-            self._begun, self._ask_at = None, 0
+            self._begun, self._asked = None, None
 
     def start(self) -> None:
         """Take turns in a thread of its own until `stop`; nothing happens if it runs."""
@@ -166,12 +169,12 @@ class Refresher:
             self._halted.wait(self._settings.poll_ms / 1000)
 
     def _leads(self, now: int) -> bool:
-        if now >= self._ask_at:
+        if due(self._asked, self._lease_ms // 3, now):
             fence = self._backend.leases.acquire(LEASE, self.owner, now, self._lease_ms)
             if fence is None or fence != self._fence:  # lost, or taken over: what the last holder left is due
                 self._begun, self._whole = None, None
             self._fence = fence
-            self._ask_at = now + self._lease_ms // 3
+            self._asked = now
         return self._fence is not None
 
     def _round(self, now: int) -> int:
@@ -204,12 +207,14 @@ class Refresher:
         crowds: list[Crowd] = []
         points = 0
         for first in range(0, len(dirty), _SLICE):
+            self._keep()
             part = dirty[first : first + _SLICE]
             names = [name for name, _ in part]
             there, shown = stores.candidates.get(names), stores.snapshots.latest(names, space.model)
             for (name, generation), candidate, warm in zip(part, there, shown, strict=True):
                 if candidate is None:
                     continue  # no candidate yet; it stays dirty until it is one
+                self._keep()
                 if candidate.retired_at is not None:
                     drop_retired(stores, name)  # clicks that were on their way when it was
                     self._barren.pop(name, None)
@@ -228,8 +233,10 @@ class Refresher:
         now = self._clock()
         if s.follow_users:
             follow_seeds(space, stores.seeds, crowds, s.trail_length)
+            self._keep()
         profiles = self._profiles_of(space).of(crowds)
         crowds = [replace(crowd, profile=profile) for crowd, profile in zip(crowds, profiles, strict=True)]
+        self._keep()
         made = space.snapshots(crowds, made_at=now, max_sample=s.max_sample, threads=s.threads)
         out: list[Snapshot] = []
         for crowd, snapshot in zip(crowds, made, strict=True):
@@ -255,11 +262,16 @@ class Refresher:
             self._profiles = Profiles(self._backend, space, self._settings, self._clock)
         return self._profiles
 
+    def _keep(self) -> None:
+        """Renew the lease if it is time to. Raises FenceError if it was lost."""
+        if due(self._asked, self._lease_ms // 3, self._clock()):
+            self._renew()
+
     def _renew(self) -> None:
         now = self._clock()
         if not self._backend.leases.renew(LEASE, self.owner, now, self._lease_ms):
             raise FenceError("the refresher's lease was lost", "its new holder goes on")
-        self._ask_at = now + self._lease_ms // 3
+        self._asked = now
 
     def _survey(self, space: Space) -> None:
         """Bring `_barren` in line: who has just got the lease, or a new model, does not know who waits for a crowd.
@@ -290,8 +302,9 @@ class Refresher:
         gone = self._leaving()
         if gone:
             keys = np.array(gone, np.uint64)
-            self._backend.seeds.forget(keys)
-            self._backend.audiences.forget(keys)
+            self._backend.seeds.forget(keys, self._keep)
+            self._backend.audiences.forget(keys, self._keep)
+            self._keep()
         return gone
 
     def _leaving(self) -> list[int]:

@@ -41,14 +41,17 @@ class Roster:
 
     def catch_up(self) -> None:
         """Read what changed in the store, if anything did."""
-        if self._store.version() <= self._version:
+        if self._store.version() == self._version:
             return
         with self._lock:
-            if self._store.version() <= self._version:
+            if self._store.version() == self._version:
                 return
             changed, version = self._store.since(self._version)
+            if version < self._version:  # it has lost its newest writes, as a failover may: all is read anew
+                changed, version = self._store.since(0)
+                self._only({c.id for c in changed})
             self._take(changed)
-            self._version = max(version, self._version)
+            self._version = version
 
     def due(self, now: int) -> list[str]:
         """Live candidates that expire at or before `now`."""
@@ -100,6 +103,14 @@ class Roster:
                     if out[c] == "retired":
                         self._remember(c)
         return out
+
+    def _only(self, there: set[str]) -> None:
+        gone = [c for c in self._live if c not in there]
+        for c in gone:
+            del self._live[c]
+            self._expire_at(c, None)
+        self._retired.clear()
+        self.changes += bool(gone)
 
     def _take(self, changed: Sequence[Candidate]) -> None:
         before = len(self._live)

@@ -98,29 +98,46 @@ class Served:
         return self.bundle.weights
 
     def catch_up(self) -> None:
-        """Read what changed among users and snapshots since the last time, if anything did."""
-        if self._backend.users.version() > self._users_version:
+        """Read what changed among users and snapshots since the last time, if anything did.
+
+        A store that has lost its newest writes, as a failover may, is read anew as a whole.
+        """
+        if self._backend.users.version() != self._users_version:
             with self._users_lock:
                 self._catch_up_users()
-        if self._backend.snapshots.cursor() > self.index.cursor:
+        if self._backend.snapshots.cursor() != self.index.cursor:
             with self._index_lock:
-                seen = -1
-                while seen < self.index.cursor < self._backend.snapshots.cursor():  # a store may tell a part
-                    seen = self.index.cursor
-                    self.index.apply(self._backend.snapshots.since(seen, self.model))
+                self._catch_up_index()
+
+    def _catch_up_index(self) -> None:
+        store, index, seen = self._backend.snapshots, self.index, -1
+        while seen != index.cursor != store.cursor():  # a store may tell a part
+            seen = index.cursor
+            changes = store.since(seen, self.model)
+            if changes.cursor < seen:
+                index, seen = index.anew(), -1
+            else:
+                index.apply(changes)
+        self.index = index
 
     def _catch_up_users(self) -> None:
         users = self._backend.users
-        if users.version() <= self._users_version:
+        if users.version() == self._users_version:
             return
         changes = users.since(self._users_version)
-        back = [k for k in changes.recalled if k in self._gone]
+        fallen = changes.version < self._users_version
+        if fallen:
+            changes = users.since(0)
+            self.space.keep({record.key for record in changes.put})
+            self._segments = {}
+        left = set(changes.forgotten)
+        back = list(self._gone - left) if fallen else [k for k in changes.recalled if k in self._gone]
         if back:
             self.space.restore(np.array(back, np.uint64))
         self.space.put(changes.put)
         if changes.forgotten:
             self.space.remove(np.array(changes.forgotten, np.uint64))
-        self._gone = (self._gone - set(changes.recalled)) | set(changes.forgotten)
+        self._gone = (self._gone - set(back)) | left
         self.gone = np.array(sorted(self._gone), np.uint64)
         field = self._settings.segment_field
         if field is not None:
@@ -130,7 +147,7 @@ class Served:
                 self._segments.pop(key, None)
             while len(self._segments) > SEGMENTS:
                 del self._segments[next(iter(self._segments))]
-        self._users_version = max(changes.version, self._users_version)
+        self._users_version = changes.version
 
     def is_gone(self, key: int) -> bool:
         """Whether the user asked to be forgotten."""

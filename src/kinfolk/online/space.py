@@ -8,7 +8,7 @@ Torch is loaded by the first user who is put or embedded with live clicks. Safe 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -187,6 +187,16 @@ class Space:
             for key in keys.tolist():
                 self._told.pop(key, None)
             self._hide(keys)
+
+    def keep(self, keys: Set[int]) -> None:
+        """Of the users who were put these alone: others are as trained again, or unknown."""
+        with self._lock:
+            lost = [key for key in self._told if key not in keys]
+            out = np.array(lost, np.uint64)
+            self._late = self._late.without(out)
+            for key in lost:
+                del self._told[key]
+            self._hide(out)
 
     def restore(self, keys: U64) -> None:
         """Take `remove` back: users of training are known again, others once they are put."""

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from kinfolk.bundle import Bundle
 from kinfolk.errors import BundleError, KinfolkError
+from kinfolk.online.clock import due
 from kinfolk.online.deployment import Deployment
 from kinfolk.online.intake import snapshot_now
 from kinfolk.online.ports import Snapshot
@@ -21,7 +22,11 @@ from kinfolk.online.served import Served
 
 RECORD = "model"
 LINGER_MS = 600_000
-_REMEMBERED = 50
+LONGEST_PAUSE_MS = 60_000
+"""Between two attempts to follow a record; the first pause is a second, each one after it twice as long."""
+
+_FIRST_PAUSE_MS = 1000
+_REMEMBERED = 10_000  # versions of 12 characters; one that is forgotten would be taken for a new model at a restart
 _BATCH = 100
 _PASSES = 5
 
@@ -64,6 +69,7 @@ class Swaps:
         self._lock = threading.Lock()
         self._follower: threading.Thread | None = None
         self.failed: KinfolkError | None = None  # why the model of the record could not be followed
+        self._refused: tuple[Record, int, int] | None = None  # that record, when (ms), and how long to wait from then
 
     def begin(self) -> None:
         """With which model to start: the record's if the given bundle is one that it replaced, else the given one."""
@@ -74,7 +80,7 @@ class Swaps:
             try:
                 self._follow(record)
             except BundleError as e:
-                self.failed = e
+                self._fail(record, e)
         rebuild(d, d.model)
         if (record is None or record.version != d.model.model) and self.failed is None:
             self._note(record, d.model)
@@ -91,17 +97,25 @@ class Swaps:
             bundle = Bundle.load(path)
             if bundle.version == d.model.model:
                 self._note(self._record(), d.model)
+                self.failed, self._refused = None, None
                 return bundle.version
-            self._prepare(bundle)
+            served = self._prepare(bundle)
+            try:
+                self._note(self._record(), served)  # first: where it fails, the old one is served as before
+            except BaseException:
+                d.preparing = None
+                raise
             self._switch()
-            self._note(self._record(), d.model)
-            self.failed = None
+            self.failed, self._refused = None, None
         return bundle.version
 
     def notice(self) -> None:
         """Called where settings changed: follow another process's swap in the background."""
         record = self._record()
         if record is None or record.version == self._d.model.model:
+            return
+        refused = self._refused
+        if refused is not None and refused[0] == record and not due(*refused[1:], self._d.clock()):
             return
         if self._follower is None or not self._follower.is_alive():
             self._follower = threading.Thread(target=self._catch_up, name="kinfolk-swap", daemon=True)
@@ -127,22 +141,26 @@ class Swaps:
             while (record := self._record()) is not None and record.version != self._d.model.model:
                 try:
                     self._follow(record)
-                    self.failed = None
+                    self.failed, self._refused = None, None
                 except KinfolkError as e:
-                    self.failed = e
+                    self._fail(record, e)
                     return
 
+    def _fail(self, record: Record, error: KinfolkError) -> None:
+        self.failed = error
+        pause = _FIRST_PAUSE_MS
+        if self._refused is not None and self._refused[0] == record:
+            pause = min(2 * self._refused[2], LONGEST_PAUSE_MS)
+        self._refused = record, self._d.clock(), pause
+
     def _follow(self, record: Record) -> None:
+        _check(record, Bundle.version_at(record.path))  # before gigabytes are read
         bundle = Bundle.load(record.path)
-        if bundle.version != record.version:
-            raise BundleError(
-                f"the bundle that is served is version {record.version}, at its path lies {bundle.version}",
-                "swap to it, or put the other back",
-            )
+        _check(record, bundle.version)
         self._prepare(bundle)
         self._switch()
 
-    def _prepare(self, bundle: Bundle) -> None:
+    def _prepare(self, bundle: Bundle) -> Served:
         d = self._d
         served = d.opened(bundle)
         served.catch_up()
@@ -156,6 +174,7 @@ class Swaps:
         except BaseException:
             d.preparing = None
             raise
+        return served
 
     def _switch(self) -> None:
         d = self._d
@@ -177,6 +196,14 @@ class Swaps:
         new = Record(served.model, where, at) if before is None else before.after(served.model, where, at)
         if new != before:
             self._d.backend.settings.put(RECORD, json.dumps(asdict(new)))
+
+
+def _check(record: Record, version: str) -> None:
+    if version != record.version:
+        raise BundleError(
+            f"the bundle that is served is version {record.version}, at its path lies {version}",
+            "swap to it, or put the other back",
+        )
 
 
 def rebuild(d: Deployment, served: Served, beside: Served | None = None) -> int:

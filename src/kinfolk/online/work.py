@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from kinfolk.errors import KinfolkError
 from kinfolk.online import audiences
+from kinfolk.online.clock import due
 from kinfolk.online.deployment import Deployment
 from kinfolk.online.forget import Purge
 from kinfolk.online.overdue import Overdue
@@ -31,7 +32,7 @@ class Work:
         d = deployment
         self.refresher = Refresher(d.backend, self._space, d.settings, d.clock)
         self._overdue = Overdue()
-        self._look_at = 0  # when to look next at what waits
+        self._looked: int | None = None  # when what waits was last looked at
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self._counted: Counter[str] = Counter()
@@ -78,9 +79,9 @@ class Work:
         self._swaps.notice()
         d.counts.flush(now)
         self._swaps.tidy(now)
-        if now >= self._look_at:
+        if due(self._looked, d.settings.refresh_every_ms // _LOOKS, now):
             self._waiting(now)
-            self._look_at = now + d.settings.refresh_every_ms // _LOOKS
+            self._looked = now
         self._pending = self._purge.step(now)
         return False
 

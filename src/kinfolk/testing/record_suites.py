@@ -26,6 +26,25 @@ class CandidateStoreSuite:
             backend = harness.reopen(backend)
         backend.close()
 
+    def test_only_what_is_not_there_is_added(self, harness: Harness) -> None:
+        """Nothing that was acknowledged is overwritten, and nobody retired comes back."""
+        backend = harness.open(StoreOptions())
+        store = backend.candidates
+        told, gone = Candidate("told", NOW, NOW + 9, None, {"title": "é"}), Candidate("gone", NOW, None, NOW + 1)
+        store.put([told, gone])
+        seen = store.version()
+        new = Candidate("new {1}", NOW + 2, NOW + 3, None, {"n": 1})
+        assert store.add([Candidate("told", NOW + 2), new, Candidate("gone", NOW + 2)]) > seen
+        changed, version = store.since(seen)
+        assert changed == [new]
+        assert store.add([]) == version
+        store.add([Candidate(new.id, NOW + 5), Candidate("gone", NOW + 5)])
+        assert store.since(version)[0] == []
+        backend = harness.reopen(backend)
+        assert backend.candidates.get(["told", "gone", new.id]) == [told, gone, new]
+        assert [c.id for c in backend.candidates.page("", 9)] == [new.id, "told"]
+        backend.close()
+
     def test_pages_show_the_living_or_all(self, harness: Harness) -> None:
         """Sorted by id."""
         store = harness.open(StoreOptions()).candidates
@@ -242,6 +261,23 @@ class LeaseSuite:
         assert third is not None
         assert third > second
         assert backend.leases.acquire("other", "b", NOW, 1000) is not None
+        backend.close()
+
+    def test_one_that_ran_out_is_kept_until_somebody_takes_it(self, harness: Harness) -> None:
+        """With its number; who let go, or was followed by another, has none to keep."""
+        backend = harness.open(StoreOptions())
+        leases = backend.leases
+        fence = leases.acquire("refresher", "a", NOW, 1000)
+        assert not leases.renew("refresher", "b", NOW + 5000, 1000)
+        assert leases.renew("refresher", "a", NOW + 5000, 1000)
+        assert leases.acquire("refresher", "b", NOW + 5999, 1000) is None
+        assert leases.acquire("refresher", "a", NOW + 5999, 1000) == fence
+        assert leases.acquire("refresher", "b", NOW + 7000, 1000) is not None
+        assert not leases.renew("refresher", "a", NOW + 9000, 1000)
+        leases.release("refresher", "b")
+        assert not leases.renew("refresher", "a", NOW + 9000, 1000)
+        assert not leases.renew("refresher", "b", NOW + 9000, 1000)
+        assert not leases.renew("nobody's", "a", NOW, 1000)
         backend.close()
 
     def test_a_restart_frees_it_only_where_nobody_else_can_be_left(self, harness: Harness) -> None:

@@ -6,6 +6,7 @@ import threading
 from functools import partial
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -237,6 +238,29 @@ class SeedStoreSuite:
         assert set(backend.seeds.dirty()) >= set(names[::3])
         backend.seeds.clean(backend.seeds.dirty())
         assert backend.seeds.dirty() == {}
+        backend.close()
+
+    def test_whoever_forgets_can_do_something_else_meanwhile(self, harness: Harness) -> None:
+        """Such as keep a lease; and if that ends it half-way, nobody who went leaves a candidate that is not dirty."""
+        backend = harness.open(StoreOptions())
+        store, names, turns = backend.seeds, [f"c{i}" for i in range(5)], 0
+        store.append(clicks_of([(user, name, NOW) for name in names for user in (1, 2)]), NOW)
+        store.clean(store.dirty())
+
+        def keep(most: int) -> None:
+            nonlocal turns
+            turns += 1
+            assert backend.leases.acquire("x", "me", NOW, 1000) is not None
+            if turns > most:
+                raise KeyError
+
+        with pytest.raises(KeyError):
+            store.forget(np.array([1], np.uint64), partial(keep, 2))
+        left = {name: store.recent(name, 9).user.tolist() for name in names}
+        assert {name for name in names if left[name] == [2]} == set(store.dirty())
+        store.forget(np.array([1], np.uint64), partial(keep, 99))
+        assert turns >= 3 + len(names)
+        assert all(store.recent(name, 9).user.tolist() == [2] for name in names)
         backend.close()
 
     def test_what_comes_after_a_drop_was_decided_stays(self, harness: Harness) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -98,11 +99,13 @@ class MemoryAudiences:
             ready = sorted(id for id, job in self._jobs.items() if job.audience.state == "ready")
             return [id for id in ready if any((m.keys == np.uint64(key)).any() for m in self._jobs[id].members)]
 
-    def forget(self, keys: NDArray[np.uint64]) -> int:
+    def forget(self, keys: NDArray[np.uint64], meanwhile: Callable[[], None] | None = None) -> int:
         """As the port says."""
         gone = 0
         with self._lock:
             for job in self._jobs.values():
+                if meanwhile is not None:
+                    meanwhile()
                 for part, m in enumerate(job.members):
                     keep = np.flatnonzero(~np.isin(m.keys, keys))
                     gone += len(m.keys) - len(keep)

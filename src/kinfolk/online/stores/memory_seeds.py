@@ -121,21 +121,23 @@ class MemorySeeds:
                 if self._changed.get(candidate, generation + 1) <= generation:
                     del self._changed[candidate]
 
-    def forget(self, users: NDArray[np.uint64]) -> list[str]:
+    def forget(self, users: NDArray[np.uint64], meanwhile: Callable[[], None] | None = None) -> list[str]:
         """As the port says."""
         with self._lock:
-            held = []
+            held: dict[str, Block] = {}
             for candidate in sorted({*self._blocks, *self._young}):
+                if meanwhile is not None:
+                    meanwhile()
                 whole = self._whole(candidate)
                 left = blocks.remove(whole, users)
                 if left is not whole:
-                    self._blocks[candidate] = left
-                    held.append(candidate)
+                    held[candidate] = left
+            self._blocks |= held
             self._generation += bool(held)
             self._changed |= dict.fromkeys(held, self._generation)
             for user in users.tolist():
                 self._trails.pop(user, None)
-            return held
+            return list(held)
 
     def drop(self, candidate: str, still: Callable[[], bool] | None = None) -> None:
         """As the port says; nothing comes between the question and the deed."""

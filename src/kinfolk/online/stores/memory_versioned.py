@@ -23,6 +23,11 @@ class MemoryCandidates:
             self._all |= {c.id: (self._version, c) for c in candidates}
             return self._version
 
+    def add(self, candidates: Sequence[Candidate]) -> int:
+        """As the port says."""
+        with self._lock:
+            return self.put([c for c in candidates if c.id not in self._all])
+
     def get(self, ids: Sequence[str]) -> list[Candidate | None]:
         """As the port says."""
         with self._lock:

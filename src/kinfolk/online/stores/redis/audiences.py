@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -230,7 +230,7 @@ class RedisAudiences:
             out += [id for id, parts in zip(ids, found, strict=True) if parts]
         return out
 
-    def forget(self, keys: NDArray[np.uint64]) -> int:
+    def forget(self, keys: NDArray[np.uint64], meanwhile: Callable[[], None] | None = None) -> int:
         """See the port."""
         keys = np.unique(np.asarray(keys, np.uint64))
         gone = 0
@@ -240,6 +240,8 @@ class RedisAudiences:
             for ids in self._listed():
                 calls: list[Call] = [script(_PARTS_WITH, [_job(id), _parts(id)], 0, 0, *packed) for id in ids]
                 for id, parts in zip(ids, self._connection.many(calls), strict=True):
+                    if meanwhile is not None:
+                        meanwhile()
                     gone += sum(self._forget_in(f"{_parts(id)}{part}", some) for part in parts)
         return gone
 

@@ -13,23 +13,26 @@ _KEYS = [names.room("candidates", part) for part in ("rows", "retired", "all", "
 _ROWS, _RETIRED, _ALL, _LIVE, _LOG, _VERSION = _KEYS
 _PAGE = 1000
 
-# ARGV: of each candidate its id, row, ms of retirement or ''.
+# ARGV: '1' if only what is absent is put, then of each candidate its id, row, ms of retirement or ''.
 _PUT = Script("""
-local version = redis.call('INCR', KEYS[6])
-for i = 1, #ARGV, 3 do
+local version
+for i = 2, #ARGV, 3 do
   local id, retired = ARGV[i], ARGV[i + 2]
-  redis.call('HSET', KEYS[1], id, ARGV[i + 1])
-  redis.call('ZADD', KEYS[3], 0, id)
-  if retired == '' then
-    redis.call('HDEL', KEYS[2], id)
-    redis.call('ZADD', KEYS[4], 0, id)
-  else
-    redis.call('HSET', KEYS[2], id, retired)
-    redis.call('ZREM', KEYS[4], id)
+  if ARGV[1] == '' or redis.call('HEXISTS', KEYS[1], id) == 0 then
+    version = version or redis.call('INCR', KEYS[6])
+    redis.call('HSET', KEYS[1], id, ARGV[i + 1])
+    redis.call('ZADD', KEYS[3], 0, id)
+    if retired == '' then
+      redis.call('HDEL', KEYS[2], id)
+      redis.call('ZADD', KEYS[4], 0, id)
+    else
+      redis.call('HSET', KEYS[2], id, retired)
+      redis.call('ZREM', KEYS[4], id)
+    end
+    redis.call('ZADD', KEYS[5], version, id)
   end
-  redis.call('ZADD', KEYS[5], version, id)
 end
-return version
+return version or tonumber(redis.call('GET', KEYS[6]) or 0)
 """)
 
 # ARGV: ms, ids.
@@ -97,12 +100,19 @@ class RedisCandidates:
 
     def put(self, candidates: Sequence[Candidate]) -> int:
         """See the port."""
+        return self._put(candidates, absent=False)
+
+    def add(self, candidates: Sequence[Candidate]) -> int:
+        """See the port."""
+        return self._put(candidates, absent=True)
+
+    def _put(self, candidates: Sequence[Candidate], *, absent: bool) -> int:
         if not candidates:
             return self.version()
         arguments = [
             x for c in candidates for x in (c.id, _encode(c), "" if c.retired_at is None else str(c.retired_at))
         ]
-        return int(self._connection.run(_PUT, _KEYS, *arguments))
+        return int(self._connection.run(_PUT, _KEYS, "1" if absent else "", *arguments))
 
     def get(self, ids: Sequence[str]) -> list[Candidate | None]:
         """See the port."""

@@ -1,6 +1,6 @@
 """Lease: one hash a name with its owner, the moment it runs out, and the fence, which only rises.
 
-Moments are the callers' times. A lease that ran out gets a new number, its last owner's too.
+Moments are the callers' times. Who asks anew for a lease that ran out gets a new number, its last owner too.
 """
 
 from __future__ import annotations
@@ -20,8 +20,7 @@ return fence
 """)
 
 _RENEW = Script("""
-local held = redis.call('HMGET', KEYS[1], 'owner', 'until')
-if held[1] ~= ARGV[1] or tonumber(held[2]) <= tonumber(ARGV[2]) then return 0 end
+if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then return 0 end
 redis.call('HSET', KEYS[1], 'until', tonumber(ARGV[2]) + tonumber(ARGV[3]))
 return 1
 """)

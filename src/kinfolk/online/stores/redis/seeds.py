@@ -170,10 +170,15 @@ class RedisSeeds:
             shards.setdefault(names.shard(candidate), []).extend((candidate, generation))
         ask.many([script(_CLEAN, [names.dirty(shard)], *seen_there) for shard, seen_there in shards.items()])
 
-    def forget(self, users: NDArray[np.uint64]) -> list[str]:
+    def forget(self, users: NDArray[np.uint64], meanwhile: Callable[[], None] | None = None) -> list[str]:
         """See the port. Reads the seeds of every candidate."""
         users = np.unique(np.asarray(users, np.uint64))
-        held = [candidate for candidate in self._registered() if self._forget_in(candidate, users)]
+        held = []
+        for candidate in self._registered():
+            if meanwhile is not None:
+                meanwhile()
+            if self._forget_in(candidate, users):
+                held.append(candidate)
         trails.drop(self._connection, users.tolist())
         return held
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -177,8 +178,8 @@ class SqliteAudiences:
             ready = connection.execute("SELECT seq, id FROM audiences WHERE state = 'ready' ORDER BY id").fetchall()
             return [id for seq, id in ready if _holds(connection, seq, np.array([key], np.uint64))]
 
-    def forget(self, keys: NDArray[np.uint64]) -> int:
-        """Rewrites the parts that held one."""
+    def forget(self, keys: NDArray[np.uint64], meanwhile: Callable[[], None] | None = None) -> int:
+        """Rewrites the parts that held one, in one transaction, so `meanwhile` is not called."""
 
         def write(transaction: Transaction) -> int:
             gone = 0

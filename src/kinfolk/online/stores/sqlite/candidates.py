@@ -26,12 +26,19 @@ class SqliteCandidates:
 
     def put(self, candidates: Sequence[Candidate]) -> int:
         """All in one commit."""
+        return self._write("INSERT OR REPLACE", candidates)
+
+    def add(self, candidates: Sequence[Candidate]) -> int:
+        """All in one commit."""
+        return self._write("INSERT OR IGNORE", candidates)
+
+    def _write(self, verb: str, candidates: Sequence[Candidate]) -> int:
         rows = [(c.id, c.created_at, c.expires_at, c.retired_at, json.dumps(dict(c.meta))) for c in candidates]
 
         def write(transaction: Transaction) -> int:
             version = transaction.rise("candidates")
             transaction.executemany(
-                f"INSERT OR REPLACE INTO candidates ({_COLUMNS}, version) VALUES (?, ?, ?, ?, ?, ?)",
+                f"{verb} INTO candidates ({_COLUMNS}, version) VALUES (?, ?, ?, ?, ?, ?)",
                 [(*row, version) for row in rows],
             )
             return version

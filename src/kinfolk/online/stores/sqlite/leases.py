@@ -47,12 +47,12 @@ class SqliteLeases:
         return self._db.write(write)
 
     def renew(self, name: str, owner: str, now: int, ttl: int) -> bool:
-        """Not once it has expired."""
+        """Not what was released, or held by a process before this one."""
         return self._db.write(
             lambda t: (
                 t.execute(
-                    "UPDATE leases SET until = ? WHERE name = ? AND owner = ? AND until > ?",
-                    (now + ttl, name, owner, now),
+                    "UPDATE leases SET until = ? WHERE name = ? AND owner = ? AND until > -1",
+                    (now + ttl, name, owner),
                 ).rowcount
                 > 0
             )

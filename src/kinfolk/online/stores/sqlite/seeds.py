@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from functools import partial
 
 import numpy as np
@@ -103,7 +104,9 @@ class SqliteSeeds:
         self._items.changed[item] = generation
         if waiting >= self._fold_at and not self._folding:
             self._folding = True
-            self._db.write.later(Job(self._fold, alone=True))
+            fold = Job(self._fold, alone=True)
+            fold.done.add_done_callback(self._fold_ended)  # however it ends
+            self._db.write.later(fold)
 
     def _link(self) -> None:
         """Work that no caller has to wait for; a reader who comes first does it."""
@@ -112,7 +115,6 @@ class SqliteSeeds:
 
     def _fold(self, transaction: Transaction) -> None:
         """Move what is only in the journal into runs. On the writer's thread, alone, so the log holds all commits."""
-        transaction.undone.append(self._not_folded)
         numbers = []
         for number, block in pack_each(*self._log.unfolded()):
             runs.add(transaction.connection, number, block, self._options.max_seeds)
@@ -131,9 +133,8 @@ class SqliteSeeds:
     def _folded(self) -> None:
         with self._lock:
             self._log.folded = self._log.n
-        self._folding = False
 
-    def _not_folded(self) -> None:
+    def _fold_ended(self, _: Future[object]) -> None:
         self._folding = False
 
     def fold(self) -> None:
@@ -250,14 +251,19 @@ class SqliteSeeds:
 
         transaction.committed.append(publish)
 
-    def forget(self, users: NDArray[np.uint64]) -> list[str]:
+    def forget(self, users: NDArray[np.uint64], meanwhile: Callable[[], None] | None = None) -> list[str]:
         """Looks through the whole file before it stops the writer for what it found."""
         if not len(users):
             return []
         self.fold()
         looked_at = self.generation()
         with self._db.read() as connection:
-            holding = {n for n, block in runs.each(connection) if blocks.remove(block, users) is not block}
+            holding = set()
+            for n, block in runs.each(connection):
+                if meanwhile is not None:
+                    meanwhile()
+                if blocks.remove(block, users) is not block:
+                    holding.add(n)
 
         def remove(transaction: Transaction) -> list[str]:
             self._fold(transaction)
