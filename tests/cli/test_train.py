@@ -117,7 +117,10 @@ def test_excluded_users_leave_no_trace(run, feed, tables, tmp_path):
     options = [tmp_path / "users.parquet" if o == feed / "users.parquet" else o for o in tables]
     train = ["train", *options, "--preset", "tiny", "--seed", "3", "--out"]
     assert run(*train, tmp_path / "with").code == 0
-    assert run(*train, tmp_path / "b", "--exclude", tmp_path / "gone.txt").code == 0
+    ended = run(*train, tmp_path / "b", "--exclude", tmp_path / "gone.txt")
+    assert ended.code == 0
+    assert "20 of 21 excluded ids matched" in ended.err
+    assert "warning" not in ended.err
     kept = Bundle.load(tmp_path / "b")
     assert len(kept.user_ids) == 580
     assert not set(kept.user_ids) & set(gone)
@@ -127,6 +130,14 @@ def test_excluded_users_leave_no_trace(run, feed, tables, tmp_path):
 
     assert holds("with")
     assert not holds("b")
+
+
+def test_a_list_of_strangers_to_exclude_is_warned_of(run, tables, tmp_path):
+    (tmp_path / "gone.txt").write_text("x1\nx2\nx1\n")
+    ended = run("train", *tables, "--preset", "tiny", "--out", tmp_path / "b", "--exclude", tmp_path / "gone.txt")
+    assert ended.code == 0
+    assert "0 of 2 excluded ids matched" in ended.err
+    assert "warning --exclude leaves nobody out" in ended.err
 
 
 def test_nobody_is_left(run, feed, tables, tmp_path, untouched):

@@ -88,9 +88,10 @@ def train(
     with console.status("reading the log"):
         log = source.load(seed=seed)
         if without:
-            from kinfolk.cli.exclude import leave_out
+            from kinfolk.cli.exclude import leave_out, say_matched
 
-            log = leave_out(log, without)
+            log, matched = leave_out(log, without)
+            say_matched(console, matched, len(without))
     with step_progress(console, "training") as progress:
         bundle = run(
             log,
