@@ -110,6 +110,7 @@ def test_a_part_of_the_log(run, server, events):
     assert [c["user"] for body in server.bodies() for c in body] == ["u1", "u2", "u3"]
     run("replay", events, "--url", server.url, "--until", str(T)).refused("no event between")
     run("replay", events, "--url", server.url, "--from", str(T), "--until", str(T)).refused("swap them")
+    run("replay", events, "--url", server.url, "--from", str(1000 * T)).refused(f"{T} if these are milliseconds")
 
 
 def test_a_server_that_refuses_ends_it_with_what_it_said(run, server, events):

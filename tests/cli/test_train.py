@@ -78,6 +78,7 @@ def test_an_interrupt_before_the_first_epoch_leaves_nothing(run, tables, tmp_pat
         (["--until", "soon"], "'soon' is no time"),
         (["--until", "nan"], "'nan' is no time"),
         (["--until", "1990-01-01"], "before 631152000"),
+        (["--until", "1767744000000"], "1767744000 if these are milliseconds"),
         (["--hold-out-items", "none.txt"], "none.txt: no such file"),
     ],
 )

@@ -10,7 +10,10 @@ from kinfolk.errors import OptionError
     ("text", "seconds"),
     [
         ("1507604400", 1507604400.0),
-        ("-3.5", -3.5),
+        ("1507604400.5", 1507604400.5),
+        ("20171010", 1507593600.0),
+        ("20171010T0300", 1507604400.0),
+        ("631152000", 631152000.0),
         ("2017-10-10T03:00", 1507604400.0),
         ("2017-10-10T00:00-03:00", 1507604400.0),
         ("2017-10-10", 1507593600.0),
@@ -21,7 +24,33 @@ def test_moments(text, seconds):
     assert moment(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "soon", "nan", "inf", "2017-13-01"])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "1700000000000",
+            "since 1970, not milliseconds: 1700000000 if these are milliseconds",
+        ),
+        ("1700000000000000", "1700000000 if these are microseconds"),
+        ("1e30", "after 2100; write seconds since 1970, not milliseconds, or ISO 8601"),
+        ("-3.5", "before 1990"),
+        ("2023", "before 1990"),
+        ("631151999", "before 1990"),
+    ],
+)
+def test_seconds_of_no_log_are_refused_where_times_are_real(text, said):
+    with pytest.raises(OptionError, match=said):
+        moment(text)
+    assert moment(text, real=False) == float(text)
+
+
+def test_made_up_times_are_any_number():
+    assert moment("20171010", real=False) == 20171010.0
+    assert moment("0.5", real=False) == 0.5
+    assert moment("2017-10-10", real=False) == 1507593600.0
+
+
+@pytest.mark.parametrize("text", ["", "soon", "nan", "inf", "2017-13-01", "20171301", "99999999"])
 def test_what_is_no_moment_is_refused(text):
     with pytest.raises(OptionError, match="no time"):
         moment(text)

@@ -70,7 +70,7 @@ def train(
         dataset, data, users, items, events, schema,
         on_unknown=on_unknown, real_times=real_times, cache=cache, paper_cleaning=paper_cleaning,
     )  # fmt: skip
-    end = moment(until)
+    end = moment(until, real=source.uses_time)
     held = _lines(hold_out_items, "item")
     without = _lines(exclude, "user")
 
