@@ -116,6 +116,18 @@ def test_the_seeds_are_not_overwritten(run, small_bundle, seeds, tmp_path, untou
     run("expand", small_bundle.path, "--seeds", seeds, "--size", "5", "--out", tmp_path).refused("is a folder")
 
 
+@pytest.mark.parametrize("command", ["expand", "export", "evaluate"])
+def test_no_result_is_written_into_the_bundle(run, small_bundle, seeds, tmp_path, untouched, command):
+    shutil.copytree(small_bundle.path, tmp_path / "b")
+    options = {
+        "expand": ["--seeds", seeds, "--size", "5", "--out"],
+        "export": ["--out"],
+        "evaluate": ["--events", "e.csv", "--schema", "s.toml", "--json"],
+    }
+    untouched()
+    run(command, tmp_path / "b", *options[command], tmp_path / "b" / "lookalike.npy").refused("lies in the bundle")
+
+
 @pytest.mark.parametrize(
     ("name", "harm", "said"),
     [

@@ -1,5 +1,7 @@
 """Moments, durations and lists as people type them; places a result may be written to."""
 
+from pathlib import Path
+
 import pytest
 
 from kinfolk.cli.values import check_file, duration, make_room, moment, numbers
@@ -86,3 +88,17 @@ def test_a_file_cannot_become_a_folder_nor_replace_what_is_read(tmp_path):
     with pytest.raises(OptionError, match="is no folder"):
         check_file(seeds / "deep" / "a.parquet", "--out")
     assert make_room(tmp_path / "new" / "a.parquet").parent.is_dir()
+
+
+def test_a_file_does_not_lie_in_a_bundle(tmp_path, monkeypatch):
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "bundle" / "bundle.json").write_text("{}")
+    (tmp_path / "link").symlink_to(tmp_path / "bundle")
+    monkeypatch.chdir(tmp_path)
+    for inside in ("bundle/lookalike.npy", "bundle/new/a.parquet", "x/../bundle/a.parquet", "link/a.parquet"):
+        with pytest.raises(OptionError, match="lies in the bundle"):
+            check_file(Path(inside), "--out", bundle=Path("bundle"))
+        with pytest.raises(OptionError, match="lies in the bundle"):
+            check_file(tmp_path / inside, "--out", bundle=Path("link"))
+    check_file(Path("a.parquet"), "--out", bundle=Path("bundle"))
+    check_file(Path("bundle2/a.parquet"), "--out", bundle=Path("bundle"))

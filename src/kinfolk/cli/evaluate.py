@@ -136,7 +136,7 @@ def evaluate(
     }
     question = _question(protocol)
     for option, path in outputs.items():
-        check_file(path, option, events, users, items, schema)
+        check_file(path, option, events, users, items, schema, bundle=bundle)
     wanted = [b.strip() for b in baselines.split(",") if b.strip()]
     loaded = _model(bundle, fit, wanted, question)
 

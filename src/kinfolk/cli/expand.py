@@ -56,7 +56,7 @@ def expand(
     wanted = cast("Reach | None", reach)
     check_choice(size=size, percent=percent, min_score=min_score, reach=wanted)
     check_activity(activity)
-    check_file(out, "--out", seeds, exclude)
+    check_file(out, "--out", seeds, exclude, bundle=bundle)
     seed_ids = read_ids(seeds, what="user")
     banned = list(dict.fromkeys(read_ids(exclude, what="user"))) if exclude is not None else []
     with console.status("scoring every user"):

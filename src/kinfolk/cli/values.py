@@ -81,14 +81,18 @@ def numbers(text: str) -> tuple[int, ...]:
         raise OptionError(f"{text!r} is no list of numbers", "write them with commas: 10,30,100") from e
 
 
-def check_file(path: Path | None, option: str, *inputs: Path | None) -> None:
-    """Before the work: raises OptionError where `path` could not become a file, or is one of the inputs."""
+def check_file(path: Path | None, option: str, *inputs: Path | None, bundle: Path | None = None) -> None:
+    """Before the work: raises OptionError where `path` could not become a file, is one of the inputs, or would lie in
+    the folder of `bundle`, where it could replace a part of it.
+    """
     if path is None:
         return
     if path.is_dir():
         raise OptionError(f"{option} {path} is a folder", "name a file in it")
     if any(given is not None and given.exists() and path.exists() and path.samefile(given) for given in inputs):
         raise OptionError(f"{option} {path} would replace what is read", "choose another file")
+    if bundle and (bundle / "bundle.json").exists() and path.parent.resolve().is_relative_to(bundle.resolve()):
+        raise OptionError(f"{option} {path} lies in the bundle {bundle}", "name a file outside its folder")
     for parent in path.parents:
         if parent.exists():
             if not parent.is_dir():
