@@ -5,6 +5,7 @@ import pytest
 
 from kinfolk.bundle import Bundle
 from kinfolk.cli.progress import Bars
+from kinfolk.cli.source import Source
 from kinfolk.data.synthetic import EPOCH
 
 DAY = 86_400
@@ -48,13 +49,20 @@ def test_an_interrupted_run_leaves_no_bundle_and_resumes_to_the_same(run, tables
         if stage == "look-alike" and at["epoch"] == 1:
             raise KeyboardInterrupt
 
+    def at_once(self, *, seed):
+        raise KeyboardInterrupt
+
     with monkeypatch.context() as patch:
         patch.setattr(Bars, "training", interrupt)
         ended = run(*whole, tmp_path / "b")
     assert ended.code == 130
-    assert ended.err.splitlines()[-1] == "interrupted: nothing half-written was left behind"
+    said = f"interrupted: {tmp_path / '.b.training'} holds the last epoch; go on with --resume"
+    assert ended.err.splitlines()[-1] == said
     assert not (tmp_path / "b").exists()
     assert {p.name for p in tmp_path.iterdir()} == {"whole", ".b.training"}, "checkpoints to go on from"
+    with monkeypatch.context() as patch:
+        patch.setattr(Source, "load", at_once)
+        assert run(*whole, tmp_path / "b", "--resume").err.splitlines()[-1] == said, "while the log is read, too"
     assert run(*whole, tmp_path / "b", "--resume").code == 0
     assert {p.name for p in tmp_path.iterdir()} == {"whole", "b"}
     assert Bundle.load(tmp_path / "b").version == Bundle.load(tmp_path / "whole").version
@@ -66,7 +74,9 @@ def test_an_interrupt_before_the_first_epoch_leaves_nothing(run, tables, tmp_pat
 
     untouched()
     monkeypatch.setattr(Bars, "training", interrupt)
-    assert run("train", *tables, "--preset", "tiny", "--out", tmp_path / "b").code == 130
+    ended = run("train", *tables, "--preset", "tiny", "--out", tmp_path / "b")
+    assert ended.code == 130
+    assert ended.err.splitlines()[-1] == "interrupted: nothing half-written was left behind"
 
 
 @pytest.mark.parametrize(
