@@ -54,6 +54,13 @@ def test_one_way_to_choose(small_bundle, seeds, choice):
         kinfolk.expand(small_bundle, seeds, **choice)
 
 
+def test_one_text_is_no_list_of_ids(small_bundle, seeds):
+    with pytest.raises(OptionError, match="the seeds are one text, 'u50'"):
+        kinfolk.expand(small_bundle, "u50", size=5)
+    with pytest.raises(OptionError, match="the excluded users are one text, 'u50'"):
+        kinfolk.expand(small_bundle, seeds, size=5, exclude="u50")
+
+
 def test_too_few_known_seeds_are_refused(small_bundle, seeds):
     with pytest.raises(TooFewSeedsError, match="9 of 12 seeds"):
         kinfolk.expand(small_bundle, [*seeds[:9], "a", "b", "c"], size=5)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from kinfolk.errors import OptionError
-from kinfolk.settings import Settings, load, without_password
+from kinfolk.online.stores.password import without_password
+from kinfolk.settings import Settings, load
 
 DOCS = Path(__file__).resolve().parents[1] / "docs" / "serving.md"
 
@@ -81,6 +82,15 @@ def test_no_file(tmp_path):
         ("redis://me:hunter2@host:6379/0", "redis://me:***@host:6379/0"),
         ("redis://:hunter2@host", "redis://:***@host"),
         ("redis://host?password=hunter2&x=1", "redis://host?password=***&x=1"),
+        ("redis://me:hunter2@host/0?ssl_password=hunter2", "redis://me:***@host/0?ssl_password=***"),
+        ("rediss://u:hun:hunter2:ter@host", "rediss://u:***@host"),
+        ("redis://:hunter2@hunter2@host", "redis://:***@host"),
+        ("redis://:a/hunter2?b@host:6379/0", "redis://:***@host:6379/0"),
+        ("redis:/me:hunter2@host", "redis:***@host"),
+        ("me:hunter2@host:6379", "me:***@host:6379"),
+        ("redis://me@host:6379/0", "redis://me@host:6379/0"),
+        ("redis://[::1]:6379/0", "redis://[::1]:6379/0"),
+        ("sqlite:////srv/a:b@c.db", "sqlite:////srv/a:b@c.db"),
         ("sqlite:///kinfolk.db", "sqlite:///kinfolk.db"),
         ("memory:", "memory:"),
     ],

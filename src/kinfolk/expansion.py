@@ -85,14 +85,15 @@ def expand(
 
     Raises:
         TooFewSeedsError: fewer than `min_seeds` known seeds.
-        OptionError: none or several of the four ways to choose, or a value out of range.
+        OptionError: none or several of the four ways to choose, a value out of range, or one text for a list of ids.
     """
     check_choice(size=size, percent=percent, min_score=min_score, reach=reach)
     check_activity(activity)
     if min_seeds < 1:
         raise OptionError(f"min_seeds is {min_seeds}", "give at least 1: nobody is like no one")
-    if isinstance(seeds, str):
-        raise OptionError(f"the seeds are one text, {seeds[:40]!r}", "give a list of user ids")
+    for name, ids in (("seeds", seeds), ("excluded users", exclude)):
+        if isinstance(ids, str):
+            raise OptionError(f"the {name} are one text, {ids[:40]!r}", "give a list of user ids")
     rows = bundle.rows(np.asarray([str(s) for s in seeds], np.str_))
     banned = bundle.rows(np.asarray([str(s) for s in exclude], np.str_))
     known = np.unique(rows[rows >= 0])

@@ -6,7 +6,6 @@ Read by `serve`, the console and the command line only; every other room receive
 from __future__ import annotations
 
 import json
-import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,11 +15,10 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from kinfolk.errors import OptionError
+from kinfolk.online.stores.password import without_password
 
 PREFIX = "KINFOLK_"
 _URLS = ("store", "bus_url")
-_PASSWORD = re.compile(r"(?<=://)([^@/]*):[^@/]*@")
-_SECRETS = re.compile(r"(?i)(password|passwd|secret|token)=[^&]*")
 
 
 class Settings(BaseSettings):
@@ -158,11 +156,6 @@ def load(flags: Mapping[str, object], config: Path | None = None) -> Settings:
         ) from e
     except SettingsError as e:
         raise OptionError(f"a {PREFIX}* variable cannot be read ({e})", "mend or unset it") from e
-
-
-def without_password(url: str) -> str:
-    """A store's URL that may be shown."""
-    return _SECRETS.sub(r"\1=***", _PASSWORD.sub(r"\1:***@", url))
 
 
 def _in_environment() -> set[str]:

@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 from kinfolk.bundle import Bundle
+from kinfolk.cli.demo import MARK
 from kinfolk.cli.demo.steps import PAPER_CLICKS, published
 from kinfolk.cli.progress import Bars
 from kinfolk.presets import preset
@@ -19,7 +20,7 @@ def test_the_main_job_ends_with_an_audience_and_a_report(run, tmp_path, monkeypa
     assert ended.code == 0, ended
     assert [p.name for p in tmp_path.iterdir()] == ["demo"], "nothing outside its folder"
     demo = tmp_path / "demo"
-    left = ["audience.parquet", "bundle", "feed", "live", "report.html", "seeds.txt"]
+    left = [MARK, "audience.parquet", "bundle", "feed", "live", "report.html", "seeds.txt"]
     assert sorted(p.name for p in demo.iterdir()) == left
     bundle = Bundle.load(demo / "bundle")
     audience = pl.read_parquet(demo / "audience.parquet")
@@ -68,7 +69,7 @@ def test_an_interrupt_leaves_no_bundle_and_the_next_run_starts_again(run, tmp_pa
     monkeypatch.setattr(Bars, "training", interrupt)
     for _ in range(2):
         assert run(*ARGS, "--out", tmp_path / "d").code == 130
-        assert [p.name for p in (tmp_path / "d").iterdir()] == ["feed"]
+        assert {p.name for p in (tmp_path / "d").iterdir()} == {MARK, "feed"}
         assert len(list((tmp_path / "d" / "feed").iterdir())) == 4
 
 
@@ -86,6 +87,7 @@ def test_an_interrupt_leaves_no_bundle_and_the_next_run_starts_again(run, tmp_pa
         (["--out", "letters"], "letters/feed holds 'mine.csv', which no demo wrote"),
         (["--out", "lives"], "lives/live holds 'mine.db', which no demo wrote"),
         (["--out", "other"], "other/bundle exists and is no bundle"),
+        (["--out", "own"], "--out own is not empty, and no demo made it; name another folder"),
     ],
 )
 def test_contradictions_and_other_people_s_folders_are_refused(run, tmp_path, monkeypatch, untouched, options, said):
@@ -97,5 +99,9 @@ def test_contradictions_and_other_people_s_folders_are_refused(run, tmp_path, mo
     (tmp_path / "lives" / "live" / "mine.db").write_text("1,2")
     (tmp_path / "other" / "bundle").mkdir(parents=True)
     (tmp_path / "other" / "bundle" / "of notes.txt").write_text("hello")
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "seeds.txt").write_text("u1")
+    for made in ("letters", "lives", "other"):
+        (tmp_path / made / MARK).write_text("")
     untouched()
     run("demo", *options).refused(said)

@@ -85,6 +85,7 @@ def test_simulated_items_the_bundle_has_seen(run, tables, small_bundle, tmp_path
         (["--fit", "tiny", "--baselines", "rand"], "no baseline is called 'rand'"),
         (["--fit", "tiny", "--baselines", "lr_als", "--protocol", "feed"], "makes no sense in the feed protocol"),
         (["--fit", "tiny", "--t1", "noon"], "'noon' is no time"),
+        (["--fit", "tiny", "--t1", "1767744000000"], "1767744000 if these are milliseconds"),
         (["--fit", "tiny", "--t1", "2027-01-01"], "before the test starts"),
         (["--fit", "tiny", "--window", "-1h"], "the duration '-1h'"),
         (["--fit", "tiny", "--n", "3,x"], "no list of numbers"),

@@ -43,11 +43,23 @@ def test_excluded_users_and_seeds_stay_out(run, small_bundle, seeds, tmp_path):
     banned = pl.DataFrame({"user_id": small_bundle.user_ids[100:140]})
     banned.write_csv(tmp_path / "never.csv")
     everyone = ["expand", small_bundle.path, "--seeds", seeds, "--percent", "100", "--out", tmp_path / "a.parquet"]
-    assert run(*everyone, "--exclude", tmp_path / "never.csv").code == 0
+    ended = run(*everyone, "--exclude", tmp_path / "never.csv")
+    assert ended.code == 0
+    assert "40 of 40 excluded ids matched" in ended.err
+    assert "warning" not in ended.err
     found = set(pl.read_parquet(tmp_path / "a.parquet")["user_id"])
     assert found == set(small_bundle.user_ids) - set(banned["user_id"]) - set(small_bundle.user_ids[:25])
     assert run(*everyone, "--include-seeds").code == 0
     assert pl.read_parquet(tmp_path / "a.parquet").height == 2000
+
+
+def test_a_list_of_strangers_to_exclude_is_warned_of(run, small_bundle, seeds, tmp_path):
+    (tmp_path / "never.txt").write_text("x1\nx2\nx1\n")
+    args = ["expand", small_bundle.path, "--seeds", seeds, "--size", "5", "--out", tmp_path / "a.parquet"]
+    ended = run(*args, "--exclude", tmp_path / "never.txt")
+    assert ended.code == 0
+    assert "0 of 2 excluded ids matched" in ended.err
+    assert "warning --exclude leaves nobody out" in ended.err
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
@@ -102,6 +114,18 @@ def test_the_seeds_are_not_overwritten(run, small_bundle, seeds, tmp_path, untou
     untouched()
     run("expand", small_bundle.path, "--seeds", seeds, "--size", "5", "--out", seeds).refused("would replace")
     run("expand", small_bundle.path, "--seeds", seeds, "--size", "5", "--out", tmp_path).refused("is a folder")
+
+
+@pytest.mark.parametrize("command", ["expand", "export", "evaluate"])
+def test_no_result_is_written_into_the_bundle(run, small_bundle, seeds, tmp_path, untouched, command):
+    shutil.copytree(small_bundle.path, tmp_path / "b")
+    options = {
+        "expand": ["--seeds", seeds, "--size", "5", "--out"],
+        "export": ["--out"],
+        "evaluate": ["--events", "e.csv", "--schema", "s.toml", "--json"],
+    }
+    untouched()
+    run(command, tmp_path / "b", *options[command], tmp_path / "b" / "lookalike.npy").refused("lies in the bundle")
 
 
 @pytest.mark.parametrize(

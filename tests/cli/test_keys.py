@@ -41,6 +41,8 @@ def test_a_key_from_its_making_to_its_end(run, store, tmp_path):
         (["list", "--name", "a"], "does nothing"),
         (["revoke", "--name", "a", "--role", "admin"], "do nothing"),
         (["list", "--url", "http://127.0.0.1:1", "--store", "memory:"], "--url beside --store"),
+        (["create", "--name", "a", "--role", "admin", "--store", "memory:"], "--store sqlite:///FILE or redis://HOST"),
+        (["list", "--store", "memory:"], "keys in it to nobody"),
         (["list", "--url", "ftp://x"], "is no server"),
         (["list", "--url", "http://127.0.0.1:1"], "cannot be reached"),
         (["list", "--store", "sqlite:///absent.db"], "absent.db; look at --store"),

@@ -16,13 +16,15 @@ T = 1_650_000_000
 
 
 class Server(ThreadingHTTPServer):
-    """got: (path, headers, body) of every request. answers: statuses to give first, before 200s."""
+    """got: (path, headers, body) of every request. answers: statuses to give first, before 200s. says: as 200s, and
+    location: of 3xx, instead of what kinfolk says."""
 
     daemon_threads = True
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.got, self.answers = [], []
+        self.says, self.location = None, ""
 
     @property
     def url(self):
@@ -42,7 +44,12 @@ class Handler(BaseHTTPRequestHandler):
         n = len(json.loads(body)) if body else 0
         answer = {"accepted": n} if status == 200 else {"problem": "this is wrong", "remedy": "mend it"}
         text = json.dumps(answer).encode()
+        if status == 200 and self.server.says is not None:
+            text = self.server.says
         self.send_response(status)
+        if 300 <= status < 400:
+            text = b""
+            self.send_header("Location", self.server.location)
         self.send_header("Content-Length", str(len(text)))
         if status in (429, 503):
             self.send_header("Retry-After", "1")
@@ -103,6 +110,7 @@ def test_a_part_of_the_log(run, server, events):
     assert [c["user"] for body in server.bodies() for c in body] == ["u1", "u2", "u3"]
     run("replay", events, "--url", server.url, "--until", str(T)).refused("no event between")
     run("replay", events, "--url", server.url, "--from", str(T), "--until", str(T)).refused("swap them")
+    run("replay", events, "--url", server.url, "--from", str(1000 * T)).refused(f"{T} if these are milliseconds")
 
 
 def test_a_server_that_refuses_ends_it_with_what_it_said(run, server, events):
@@ -114,8 +122,41 @@ def test_a_server_that_refuses_ends_it_with_what_it_said(run, server, events):
     run("replay", events, "--url", server.url).refused("KINFOLK_API_KEY")
 
 
+@pytest.mark.parametrize("says", [b"<html>welcome</html>", b"", b"[]", b'"ok"'])
+def test_a_server_of_something_else(run, server, events, says):
+    server.says = says
+    run("replay", events, "--url", server.url).refused("is no kinfolk server", "mend --url")
+    run("keys", "list", "--url", server.url).refused("is no kinfolk server", "mend --url")
+
+
+@pytest.mark.parametrize(
+    ("location", "said"),
+    [
+        ("https://host.example/kf/readyz", "give --url https://host.example/kf"),
+        ("https://host.example/", "give --url https://host.example"),
+        ("/login", "give --url of the server itself"),
+        ("", "give --url of the server itself"),
+    ],
+)
+def test_a_server_that_points_elsewhere_is_no_success(run, server, events, location, said):
+    server.answers, server.location = [301], location
+    assert run("replay", events, "--url", server.url).refused("answers 301", location).endswith(said)
+    assert len(server.got) == 1
+
+
+def test_a_key_is_stripped_and_never_quoted(run, server, events, monkeypatch):
+    monkeypatch.setenv("KINFOLK_API_KEY", " kf_mine\r\n")
+    assert run("replay", events, "--url", server.url).code == 0
+    assert {headers["X-API-Key"] for _, headers, _ in server.got} == {"kf_mine"}
+    for key in ("kf_m\rine", "kf_mïne", "kf_m\x00ine"):
+        with pytest.raises(OptionError, match="the API key holds characters") as caught:
+            Client(server.url, Waits(), key=key)
+        assert "ine" not in str(caught.value)
+
+
 def test_no_server(run, events):
-    run("replay", events, "--url", "http://127.0.0.1:1", "--patience", "0").refused("cannot be reached")
+    for url in ("http://127.0.0.1:1", f"http://{'a' * 70}.example"):
+        run("replay", events, "--url", url, "--patience", "0").refused("cannot be reached")
 
 
 class Waits:

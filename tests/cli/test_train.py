@@ -5,6 +5,7 @@ import pytest
 
 from kinfolk.bundle import Bundle
 from kinfolk.cli.progress import Bars
+from kinfolk.cli.source import Source
 from kinfolk.data.synthetic import EPOCH
 
 DAY = 86_400
@@ -48,13 +49,20 @@ def test_an_interrupted_run_leaves_no_bundle_and_resumes_to_the_same(run, tables
         if stage == "look-alike" and at["epoch"] == 1:
             raise KeyboardInterrupt
 
+    def at_once(self, *, seed):
+        raise KeyboardInterrupt
+
     with monkeypatch.context() as patch:
         patch.setattr(Bars, "training", interrupt)
         ended = run(*whole, tmp_path / "b")
     assert ended.code == 130
-    assert ended.err.splitlines()[-1] == "interrupted: nothing half-written was left behind"
+    said = f"interrupted: {tmp_path / '.b.training'} holds the last epoch; go on with --resume"
+    assert ended.err.splitlines()[-1] == said
     assert not (tmp_path / "b").exists()
     assert {p.name for p in tmp_path.iterdir()} == {"whole", ".b.training"}, "checkpoints to go on from"
+    with monkeypatch.context() as patch:
+        patch.setattr(Source, "load", at_once)
+        assert run(*whole, tmp_path / "b", "--resume").err.splitlines()[-1] == said, "while the log is read, too"
     assert run(*whole, tmp_path / "b", "--resume").code == 0
     assert {p.name for p in tmp_path.iterdir()} == {"whole", "b"}
     assert Bundle.load(tmp_path / "b").version == Bundle.load(tmp_path / "whole").version
@@ -66,7 +74,9 @@ def test_an_interrupt_before_the_first_epoch_leaves_nothing(run, tables, tmp_pat
 
     untouched()
     monkeypatch.setattr(Bars, "training", interrupt)
-    assert run("train", *tables, "--preset", "tiny", "--out", tmp_path / "b").code == 130
+    ended = run("train", *tables, "--preset", "tiny", "--out", tmp_path / "b")
+    assert ended.code == 130
+    assert ended.err.splitlines()[-1] == "interrupted: nothing half-written was left behind"
 
 
 @pytest.mark.parametrize(
@@ -78,6 +88,7 @@ def test_an_interrupt_before_the_first_epoch_leaves_nothing(run, tables, tmp_pat
         (["--until", "soon"], "'soon' is no time"),
         (["--until", "nan"], "'nan' is no time"),
         (["--until", "1990-01-01"], "before 631152000"),
+        (["--until", "1767744000000"], "1767744000 if these are milliseconds"),
         (["--hold-out-items", "none.txt"], "none.txt: no such file"),
     ],
 )
@@ -117,7 +128,10 @@ def test_excluded_users_leave_no_trace(run, feed, tables, tmp_path):
     options = [tmp_path / "users.parquet" if o == feed / "users.parquet" else o for o in tables]
     train = ["train", *options, "--preset", "tiny", "--seed", "3", "--out"]
     assert run(*train, tmp_path / "with").code == 0
-    assert run(*train, tmp_path / "b", "--exclude", tmp_path / "gone.txt").code == 0
+    ended = run(*train, tmp_path / "b", "--exclude", tmp_path / "gone.txt")
+    assert ended.code == 0
+    assert "20 of 21 excluded ids matched" in ended.err
+    assert "warning" not in ended.err
     kept = Bundle.load(tmp_path / "b")
     assert len(kept.user_ids) == 580
     assert not set(kept.user_ids) & set(gone)
@@ -127,6 +141,14 @@ def test_excluded_users_leave_no_trace(run, feed, tables, tmp_path):
 
     assert holds("with")
     assert not holds("b")
+
+
+def test_a_list_of_strangers_to_exclude_is_warned_of(run, tables, tmp_path):
+    (tmp_path / "gone.txt").write_text("x1\nx2\nx1\n")
+    ended = run("train", *tables, "--preset", "tiny", "--out", tmp_path / "b", "--exclude", tmp_path / "gone.txt")
+    assert ended.code == 0
+    assert "0 of 2 excluded ids matched" in ended.err
+    assert "warning --exclude leaves nobody out" in ended.err
 
 
 def test_nobody_is_left(run, feed, tables, tmp_path, untouched):

@@ -52,6 +52,28 @@ def test_draft_then_check(tables, tmp_path):
     assert ["users", "city", "categorical", "2", "33.3%"] in cells
 
 
+@pytest.mark.parametrize(
+    ("clicks", "known", "said"),
+    [
+        (([1, 1], ["a", "b"]), [1], "there is only one user: nothing can be learned"),
+        (([1, 2], ["a", "a"]), [1, 2], "there is only one item: nothing can be learned"),
+        (([1, 1], ["a", "b"]), [1, 2], "only one user clicked: nothing can be learned"),
+        (([1, 2], ["a", "b"]), [1, 2], None),
+    ],
+)
+def test_tables_that_teach_nothing_are_not_called_good(tmp_path, clicks, known, said):
+    user, item = clicks
+    pl.DataFrame({"user_id": user, "item_id": item, "time": [T, T + 1]}).write_csv(tmp_path / "events.csv")
+    pl.DataFrame({"user_id": known}).write_csv(tmp_path / "users.csv")
+    (tmp_path / "schema.toml").write_text("")
+    result = run(
+        "--events", tmp_path / "events.csv", "--users", tmp_path / "users.csv", "--schema", tmp_path / "schema.toml"
+    )
+    assert result.exit_code == 0, result.output
+    assert ("can be trained on" in result.output) == (said is None)
+    assert said is None or said in result.output
+
+
 def test_a_mistake_is_a_kinfolk_error(tables, tmp_path):
     events, _ = tables
     schema = tmp_path / "schema.toml"

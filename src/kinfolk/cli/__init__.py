@@ -36,6 +36,10 @@ COMMANDS: dict[str, str] = {
 }
 
 
+class InterruptedTrainingError(Exception):
+    """A Ctrl-C that left checkpoints: says where they are; exit code 130."""
+
+
 class _Lazy(TyperGroup):
     """Lists commands from the table above; imports the file of the one that is called."""
 
@@ -105,6 +109,9 @@ def main(args: list[str] | None = None) -> None:
     except OSError as e:
         where = f": {e.filename}" if e.filename is not None else ""
         _fail(f"{e.strerror or e}{where}; check that the place exists, may be written to, and has room")
+    except InterruptedTrainingError as e:
+        typer.echo(f"interrupted: {e}", err=True)
+        sys.exit(130)
     except (KeyboardInterrupt, typer.Abort):
         code = 130
     if code == 130:  # some versions of typer turn the interrupt into this code

@@ -22,7 +22,7 @@ Wait = Callable[[float], bool]
 
 
 class ServerError(KinfolkError):
-    """A server that cannot be reached, or refuses."""
+    """A server that cannot be reached, refuses, or is none of kinfolk's."""
 
 
 class Client:
@@ -35,7 +35,7 @@ class Client:
         key: API key; default: the variable KINFOLK_API_KEY.
 
     Raises:
-        OptionError: no such URL.
+        OptionError: no such URL, or a key that cannot be sent.
     """
 
     def __init__(self, url: str, wait: Wait, patience: float = 30.0, key: str | None = None) -> None:
@@ -49,7 +49,9 @@ class Client:
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         self._connection = kind(parts.hostname, port, timeout=_TIMEOUT_S)
         self._prefix, self._wait, self._patience = parts.path.rstrip("/"), wait, patience
-        self._key = os.environ.get(KEY_VARIABLE) if key is None else key
+        self._key = (os.environ.get(KEY_VARIABLE, "") if key is None else key).strip()
+        if not (self._key.isascii() and self._key.isprintable()):
+            raise OptionError("the API key holds characters that no key has", f"copy it into {KEY_VARIABLE} again")
         self.url = f"{parts.scheme}://{parts.hostname}" + (f":{port}" if port else "")
         self.retries = 0
 
@@ -60,12 +62,12 @@ class Client:
         self._connection.close()
 
     def send(self, method: str, path: str, body: bytes | None = None, kind: str = "application/json") -> Any:
-        """The answer's JSON, None if it has none.
+        """The answer's JSON object, None if it has no content (204).
 
         A server that is busy, starting, or away for a moment is asked again; only send what may arrive twice.
 
         Raises:
-            ServerError: it refuses, or stays away.
+            ServerError: it refuses, stays away, points elsewhere, or answers as kinfolk does not.
         """
         waited, pause = 0.0, 0.1
         while True:
@@ -84,7 +86,25 @@ class Client:
             said = _problem(text)
             remedy = f"set {KEY_VARIABLE} to a key with that role" if status in (401, 403) else said[1]
             raise ServerError(f"{self.url} answers {status}: {said[0]}", remedy)
-        return json.loads(text) if text else None
+        if status >= 300:
+            raise self._moved(status, headers.get("location", ""), path)
+        return None if status == 204 else self._object(text)
+
+    def _moved(self, status: int, to: str, path: str) -> ServerError:
+        parts = urlsplit(to)
+        there = f"{parts.scheme}://{parts.netloc}{parts.path.removesuffix(path.partition('?')[0])}".rstrip("/")
+        remedy = f"give --url {there}" if parts.scheme and parts.netloc else "give --url of the server itself"
+        return ServerError(f"{self.url} answers {status}: it points to {to or 'another place'}", remedy)
+
+    def _object(self, text: str) -> dict[str, Any]:
+        try:
+            found = json.loads(text)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            begins = f"begins {text[:40]!r}" if text else "is empty"
+            raise ServerError(f"{self.url} is no kinfolk server: its answer {begins}", "mend --url")
+        return found
 
     def _try(self, method: str, path: str, body: bytes | None, kind: str) -> tuple[int, dict[str, str], str]:
         """(status, headers, body); status 0 and the reason if there was no answer."""
@@ -96,7 +116,7 @@ class Client:
             answer = self._connection.getresponse()
             text = answer.read().decode("utf-8", "replace")
             return answer.status, {k.lower(): v for k, v in answer.getheaders()}, text
-        except (OSError, http.client.HTTPException) as e:
+        except (OSError, http.client.HTTPException, UnicodeError) as e:  # the last: a host that cannot be a name
             self._connection.close()
             return 0, {}, str(getattr(e, "strerror", None) or e or type(e).__name__)
 

@@ -123,7 +123,7 @@ def evaluate(
         on_unknown=on_unknown, real_times=real_times, cache=cache, paper_cleaning=paper_cleaning,
     )  # fmt: skip
     changes = {
-        "t1": moment(t1),
+        "t1": moment(t1, real=source.uses_time),
         "window": None if window is None else duration(window),
         "utc_offset": tz,
         "n": None if n is None else numbers(n),
@@ -136,7 +136,7 @@ def evaluate(
     }
     question = _question(protocol)
     for option, path in outputs.items():
-        check_file(path, option, events, users, items, schema)
+        check_file(path, option, events, users, items, schema, bundle=bundle)
     wanted = [b.strip() for b in baselines.split(",") if b.strip()]
     loaded = _model(bundle, fit, wanted, question)
 

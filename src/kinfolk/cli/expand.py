@@ -12,7 +12,9 @@ def expand(
     bundle: Annotated[Path, typer.Argument(help="Directory that `kinfolk train` wrote.", metavar="BUNDLE")],
     seeds: Annotated[
         Path,
-        typer.Option(help="Seed users: one id a line, or a user_id column of a csv or parquet file.", metavar="FILE"),
+        typer.Option(
+            help="Seed users: one id a line, or a user_id column of a csv, tsv or parquet file.", metavar="FILE"
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Parquet file to write: user_id, score, probability.", metavar="FILE")],
     size: Annotated[int | None, typer.Option(help="How many users.")] = None,
@@ -38,10 +40,12 @@ def expand(
     """
     from typing import cast
 
+    import numpy as np
     from rich.console import Console
     from rich.table import Table
 
     from kinfolk.bundle import Bundle
+    from kinfolk.cli.exclude import say_matched
     from kinfolk.cli.ids import read_ids
     from kinfolk.cli.values import check_file
     from kinfolk.expansion import expand as run
@@ -52,12 +56,15 @@ def expand(
     wanted = cast("Reach | None", reach)
     check_choice(size=size, percent=percent, min_score=min_score, reach=wanted)
     check_activity(activity)
-    check_file(out, "--out", seeds, exclude)
+    check_file(out, "--out", seeds, exclude, bundle=bundle)
     seed_ids = read_ids(seeds, what="user")
-    banned = read_ids(exclude, what="user") if exclude is not None else []
+    banned = list(dict.fromkeys(read_ids(exclude, what="user"))) if exclude is not None else []
     with console.status("scoring every user"):
+        model = Bundle.load(bundle)
+        if banned:
+            say_matched(console, int((model.rows(np.asarray(banned, np.str_)) >= 0).sum()), len(banned))
         found = run(
-            Bundle.load(bundle),
+            model,
             seed_ids,
             size=size,
             percent=percent,

@@ -31,7 +31,7 @@ def export(
 
     if users and lookalike:
         raise OptionError("--users and --lookalike", "give one of them, and call twice for both")
-    check_file(out, "--out")
+    check_file(out, "--out", bundle=bundle)
     import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq

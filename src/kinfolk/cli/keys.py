@@ -88,6 +88,11 @@ def _in_store(action: str, name: str, role: str, per_second: float, settings: An
     from kinfolk.serve.assemble import must_be_there, open_store
     from kinfolk.serve.auth import make_key
 
+    if settings.store == "memory:":
+        raise OptionError(
+            "a store in memory: is known to its own process only, keys in it to nobody",
+            "name a store that lasts: --store sqlite:///FILE or redis://HOST",
+        )
     if action != "create":
         must_be_there(settings)
     with closing(open_store(settings)) as backend:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from kinfolk.cli import InterruptedTrainingError
 from kinfolk.cli.source import (
     Cache,
     Data,
@@ -70,7 +73,7 @@ def train(
         dataset, data, users, items, events, schema,
         on_unknown=on_unknown, real_times=real_times, cache=cache, paper_cleaning=paper_cleaning,
     )  # fmt: skip
-    end = moment(until)
+    end = moment(until, real=source.uses_time)
     held = _lines(hold_out_items, "item")
     without = _lines(exclude, "user")
 
@@ -85,13 +88,14 @@ def train(
     check_out(out, overwrite=overwrite)
     _check_device(device)
     console = Console(stderr=True)
-    with console.status("reading the log"):
+    with _resumable(out), console.status("reading the log"):
         log = source.load(seed=seed)
         if without:
-            from kinfolk.cli.exclude import leave_out
+            from kinfolk.cli.exclude import leave_out, say_matched
 
-            log = leave_out(log, without)
-    with step_progress(console, "training") as progress:
+            log, matched = leave_out(log, without)
+            say_matched(console, matched, len(without))
+    with _resumable(out), step_progress(console, "training") as progress:
         bundle = run(
             log,
             until=end,
@@ -108,6 +112,18 @@ def train(
     console.print(
         f"next: kinfolk expand {out} --seeds seeds.txt --percent 1 --out audience.parquet", markup=False, soft_wrap=True
     )
+
+
+@contextmanager
+def _resumable(out: Path) -> Iterator[None]:
+    """Raises InterruptedTrainingError for a Ctrl-C where there are checkpoints to go on from."""
+    try:
+        yield
+    except KeyboardInterrupt as e:
+        checkpoints = out.with_name(f".{out.name}.training")
+        if not checkpoints.is_dir():
+            raise
+        raise InterruptedTrainingError(f"{checkpoints} holds the last epoch; go on with --resume") from e
 
 
 def _lines(file: Path | None, what: str) -> tuple[str, ...]:

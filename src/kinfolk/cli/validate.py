@@ -43,7 +43,7 @@ def validate(
         kinfolk validate --events clicks.parquet --users users.csv --schema schema.toml
 
     Anything wrong is one line that names the file, the row (1 is the first data row), the column and the remedy, and
-    the command ends with 2.
+    the command ends with 2. Tables that nothing can be learned from are read, but not called good.
     """
     from rich.console import Console
 
@@ -67,9 +67,21 @@ def validate(
     console.print(_totals(tables, report, real_times))
     if log.users or log.items or log.context_values:
         console.print(_columns(log))
-    for warning in report.warnings:
+    alone = _alone(log)
+    for warning in (*report.warnings, *alone):
         console.print(f"[yellow]note[/] {_plain(warning)}", soft_wrap=True)
-    console.print("[green]good[/] the tables can be trained on")
+    if not alone and min(report.users, report.items) > 1:
+        console.print("[green]good[/] the tables can be trained on")
+
+
+def _alone(log: Log) -> tuple[str, ...]:
+    """What keeps a log of many users or items from being learned from: clicks of one user, or on one item."""
+    sides = {"user clicked": (log.events.user, log.n_users), "item was clicked": (log.events.item, log.n_items)}
+    return tuple(
+        f"only one {said}: nothing can be learned"
+        for said, (rows, total) in sides.items()
+        if total > 1 and rows.min() == rows.max()
+    )
 
 
 def _totals(tables: Tables, report: CheckReport, real_times: bool) -> RenderableType:

@@ -12,7 +12,8 @@ from kinfolk.online.listener import Listener
 from kinfolk.online.options import EngineSettings
 from kinfolk.online.ports import Backend, StoreError, StoreOptions
 from kinfolk.online.stores.open import REDIS, open_backend
-from kinfolk.settings import Settings, without_password
+from kinfolk.online.stores.password import without_password
+from kinfolk.settings import Settings
 
 if TYPE_CHECKING:
     from kinfolk.bundle import Bundle

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from kinfolk.online.clock import system_clock
 from kinfolk.online.engine import Engine
 from kinfolk.online.ports import KeyStore
+from kinfolk.online.stores.password import without_password
 from kinfolk.serve import logs, memory, problems, threads
 from kinfolk.serve.assemble import check_store, load_bundle, make_engine, open_store
 from kinfolk.serve.auth import Guard, check_open
@@ -19,7 +20,7 @@ from kinfolk.serve.routes import health
 from kinfolk.serve.run import bind, ended_early, on_signals, server_of, stop_engine, url_of, warn
 from kinfolk.serve.signalled import Signalled
 from kinfolk.serve.watch import Watch
-from kinfolk.settings import Settings, without_password
+from kinfolk.settings import Settings
 
 
 def refresh_alone(settings: Settings) -> None:

@@ -21,12 +21,13 @@ from fastapi import FastAPI
 
 from kinfolk.errors import KinfolkError, OptionError
 from kinfolk.online.ports import Backend, StoreError
+from kinfolk.online.stores.password import without_password
 from kinfolk.serve import logs, memory, threads
 from kinfolk.serve.assemble import check_store, load_bundle, make_engine, make_listener, open_bus, open_store
 from kinfolk.serve.auth import check_open
 from kinfolk.serve.context import Context
 from kinfolk.serve.signalled import Signalled
-from kinfolk.settings import Settings, without_password
+from kinfolk.settings import Settings
 
 if TYPE_CHECKING:
     from kinfolk.online.engine import Engine

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
     from kinfolk.cli.demo.live import Live
 
+MARK = ".kinfolk-demo"
+"""File by which a demo knows a folder that an earlier one made."""
+
 
 def demo(
     data_set: Annotated[
@@ -44,7 +47,7 @@ def demo(
     """Run the main job end to end: validate, train both stages, compare with the baselines, expand a seed list, serve.
 
     Without a data set of your own it makes a news feed whose truth is known, and shows how close the model comes to it.
-    What an earlier demo left in --out is replaced.
+    What an earlier demo left in --out is replaced; a folder that holds anything and that no demo made is refused.
 
         kinfolk demo
         kinfolk demo --dataset kuairand --data DIR
@@ -64,6 +67,9 @@ def demo(
     started = perf_counter()
     console = Console()
     out.mkdir(parents=True, exist_ok=True)
+    (out / MARK).write_text(
+        "kinfolk demo made this folder; the next one replaces what it left here\n", encoding="utf-8"
+    )
     console.rule("1. the log")
     world = steps.world_of(seed, quick=quick)
     log = steps.synthetic(console, out, world) if data_set == "synthetic" else steps.real(console, data_set, data, seed)
@@ -142,6 +148,8 @@ def _check(data_set: str, data: Path | None, out: Path, *, quick: bool, preset: 
             raise DataError(f"--data {data} is no folder", f"name the folder that holds the files of {data_set}")
     if out.exists() and not out.is_dir():
         raise OptionError(f"--out {out} is a file", "name a folder")
+    if out.is_dir() and any(out.iterdir()) and not (out / MARK).is_file():
+        raise OptionError(f"--out {out} is not empty, and no demo made it", "name another folder, or empty this one")
     check_out(out / "bundle", overwrite=True)
     for name, made in (("feed", FEED), ("live", FILES)):
         folder = out / name

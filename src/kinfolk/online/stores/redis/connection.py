@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from kinfolk.errors import OptionError
 from kinfolk.online.ports import StoreError
+from kinfolk.online.stores.password import without_password
 
 try:
     import redis
@@ -241,9 +242,3 @@ def check_url(url: str) -> None:
         redis.Redis.from_url(url)
     except ValueError as error:
         raise OptionError(f"{without_password(url)} is no Redis URL", "use redis://host:port/0") from error
-
-
-def without_password(url: str) -> str:
-    """The URL without user, password and options."""
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.partition('?')[0].rpartition('@')[2]}"
