@@ -348,3 +348,18 @@ def test_without_inputs_it_saves_and_loads(small_bundle, tmp_path):
     assert again.inputs is None
     assert b.inputs is not None
     assert len(b.inputs) == len(b.user_ids)
+
+
+def test_what_a_kill_between_two_moves_has_left_stays_until_a_new_bundle_stands(tmp_path):
+    from kinfolk.bundle.place import swap
+
+    left, path, aside = tmp_path / ".b.old", tmp_path / "b", tmp_path / "aside"
+    left.mkdir()
+    (left / "x").write_text("the only copy")
+    with pytest.raises(FileNotFoundError):
+        swap(aside, path)
+    assert (path / "x").read_text() == "the only copy"
+    path.rename(left)
+    aside.mkdir()
+    swap(aside, path)
+    assert [p.name for p in tmp_path.iterdir()] == ["b"]

@@ -38,26 +38,23 @@ def _files(meta: Path) -> set[str]:
     """Names of the files of a bundle of any format."""
     try:
         said = json.loads(meta.read_text(encoding="utf-8"))
-        if (
-            isinstance(said["format"], int)
-            and isinstance(said["version"], str)
-            and isinstance(said["provenance"], dict)
-        ):
-            return set(dict(said["files"]))
-    except (ValueError, KeyError, TypeError, RecursionError):
-        pass
-    raise BundleError(
-        f"{meta.parent} is no bundle: its {META} is damaged, or not by kinfolk",
-        "choose another --out, or remove the folder yourself",
-    )
+        kinds = {"format": int, "version": str, "provenance": dict}
+        if not all(isinstance(said[name], kind) for name, kind in kinds.items()):
+            raise TypeError("values of another kind")
+        return set(dict(said["files"]))
+    except (ValueError, KeyError, TypeError, RecursionError) as e:
+        raise BundleError(
+            f"{meta.parent} is no bundle: its {META} is damaged, or not by kinfolk",
+            "choose another --out, or remove the folder yourself",
+        ) from e
 
 
 def swap(aside: Path, path: Path) -> None:
     """Put `aside` in the place of `path`; a bundle that was there is removed only when the new one stands."""
     old = path.with_name(f".{path.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
     if path.exists():
-        os.replace(path, old)
+        shutil.rmtree(old, ignore_errors=True)
+        os.replace(path, old)  # where nothing is, an old one is all that a kill between the two moves has left
     try:
         os.replace(aside, path)
     except BaseException:

@@ -195,7 +195,8 @@ def field_column(plan: Plan, f: Field) -> None:
         case MultiCategorical():
             lists = _lists(plan.table, f, dtype)
             plan.select.append(lists)
-            plan.checks.append(too_long(f.name, lists.list.eval(pl.element().str.len_chars()).list.max()))
+            lengths = lists.list.eval(pl.element().str.len_chars())  # polars' expression; no text is run as code
+            plan.checks.append(too_long(f.name, lengths.list.max()))
         case Categorical():
             if dtype.is_nested() or dtype == pl.Binary:
                 remedy = f'declare {f.name!r} as kind = "multicategorical"' if _is_list(dtype) else "write it as text"
