@@ -55,7 +55,7 @@ PRESETS: dict[str, Preset] = {
     ),
     "kinfolk": Preset(
         represent=RepresentConfig(
-            encoder=EncoderConfig(dropout=0.2, factors=32),
+            encoder=EncoderConfig(dropout=0.2, factors=32, activity=True),
             epochs=24,
             patience=3,
             batch_size=512,

@@ -8,7 +8,7 @@ Frozen and free of torch. A schema is written in Python or in TOML (`Schema.load
 
     [[history]]
     name = "reads"
-    length = 50
+    length = 200
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class History:
     """
 
     name: str = "history"
-    length: int = 50
+    length: int = 200
     kinds: tuple[str, ...] = ()
 
 

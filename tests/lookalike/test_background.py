@@ -8,7 +8,7 @@ import pytest
 from kinfolk.bundle import Bundle
 from kinfolk.errors import BundleError
 from kinfolk.expansion import expand
-from kinfolk.lookalike.background import RIDGE, SEEDS, Background
+from kinfolk.lookalike.background import PENALTY, RIDGE, SHARE, Background
 from kinfolk.lookalike.blend import learn_background
 from kinfolk.lookalike.score import score_pairs, score_users, top_candidates
 from kinfolk.training import train
@@ -31,7 +31,8 @@ def written_out(background, crowd, users):
     """D of the users, float64[U]: the module's formula, one number after the other."""
     mu, sigma = background.mean.astype(float), background.covariance.astype(float)
     mean = crowd.astype(float).mean(0)
-    d = np.linalg.inv(sigma + RIDGE * np.trace(sigma) / len(mu) * np.eye(len(mu))) @ (mean / background.norm - mu)
+    ridge = PENALTY / len(crowd) + RIDGE * np.trace(sigma) / len(mu)
+    d = np.linalg.inv(sigma + ridge * np.eye(len(mu))) @ (mean / background.norm - mu)
     z = (unit(users) - mu) @ d / np.sqrt(d @ sigma @ d)
     towards = mean / np.linalg.norm(mean)
     return towards @ mu + np.sqrt(towards @ sigma @ towards) * z
@@ -42,8 +43,7 @@ def test_a_score_is_a_mixture_of_ralm_and_the_discriminant(told_apart, n):
     w, e = told_apart.weights, np.asarray(told_apart.lookalike)
     crowd = w.snapshot(e[:n], seed=0)
     ralm = score_users(without(w).index(crowd), e, w.queries(e))[:, 0]
-    g = n / (n + SEEDS)
-    expected = (1 - g) * ralm + g * written_out(w.background, e[:n], e)
+    expected = (1 - SHARE) * ralm + SHARE * written_out(w.background, e[:n], e)
     np.testing.assert_allclose(score_users(w.index(crowd), e, w.queries(e))[:, 0], expected, atol=2e-5)
     assert np.ptp(expected) > 0
 
@@ -63,14 +63,15 @@ def test_every_way_to_score_knows_it(told_apart):
 
 
 def test_it_tells_a_crowd_apart_by_what_is_rare():
-    """Everybody varies along the first axis, the crowd differs along the second: that is what counts."""
+    """Everybody varies along the first axis, the crowd differs along both: with many seeds the second counts."""
     rng = np.random.default_rng(0)
     everyone = np.c_[rng.normal(0, 1, 4000), rng.normal(0, 0.1, 4000), np.full(4000, 2.0)].astype(np.float32)
     crowd = everyone[:500] + np.array([0.15, 0.15, 0], np.float32)
     background = Background.of(everyone)
-    folded = background.fold(crowd.mean(0)[None], np.array([500]))
-    assert folded.vector[0, 1] > 5 * abs(folded.vector[0, 0])
-    assert folded.share[0] == pytest.approx(500 / 700)
+    means = np.repeat(crowd.mean(0)[None], 3, axis=0)
+    few, some, many = background.fold(means, np.array([5, 500, 50_000])).vector
+    assert many[1] > 10 * abs(many[0])
+    assert many[1] / many[0] > 1.5 * some[1] / some[0] > 3 * few[1] / few[0]
 
 
 @pytest.mark.parametrize("most", [3, 50, 10**6])

@@ -158,10 +158,11 @@ def test_newness_is_the_share_of_the_last_clicks_on_items_just_born():
 def test_co_clicks_weigh_more_where_items_are_new(taught, small_log, monkeypatch):
     episodes = Episodes(small_log.view(taught.provenance.trained_until), EpisodeConfig())
     weight = []
-    for share in (0.0, 1.0):
+    for share in (0.0, 0.5, 1.0):
         monkeypatch.setattr(blend, "newness", lambda view, window, share=share: share)
         weight.append(blend.learn_weight(taught.represented, taught.weights, episodes, seed=0).weight)
-    assert weight[1] / weight[0] == pytest.approx((blend.SHARE + blend.SHARE_OF_NEW) / blend.SHARE)
+    assert weight[0] == 0
+    assert weight[2] / weight[1] == pytest.approx(2)
 
 
 def test_the_bias_makes_those_who_come_as_likely_as_those_who_stay(taught):

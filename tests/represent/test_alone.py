@@ -20,6 +20,7 @@ CONFIGS = {
     ),
     "side by side": EncoderConfig(embedding_size=8, merge="concat", hidden=(6,), init_std=1.0),
     "factors": EncoderConfig(embedding_size=8, factors=3, attention_size=4, hidden=(6,), init_std=1.0),
+    "activity": EncoderConfig(embedding_size=8, factors=3, activity=True, attention_size=4, hidden=(6,), init_std=1.0),
 }
 ONLY_NUMBERS = Schema(user=(Continuous("age"), Continuous("visits", log=True)))
 NO_NUMBERS = Schema(user=(Categorical("city"),), history=(History("reads", length=5),))

@@ -1,4 +1,4 @@
-"""Latent factors of items: known ones only, white over users, from the view alone."""
+"""Latent factors of items: known ones only, white over users, from the view alone; and how active a user is."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import scipy.sparse as sp
 
 from kinfolk.data.log import Log
+from kinfolk.errors import OptionError
 from kinfolk.represent import EncoderConfig, UserFeatures
 from kinfolk.represent.als import AlsConfig, fit_als
 from kinfolk.represent.config import RepresentConfig
-from kinfolk.represent.factors import ITERATIONS, item_factors
+from kinfolk.represent.embed import embed
+from kinfolk.represent.factors import ACTIVITY, ITERATIONS, MOST_ACTIVE, activity_scale, item_factors
 from kinfolk.represent.train import train_represent
 
 
@@ -76,3 +79,37 @@ def test_training_starts_with_them_and_leaves_them_alone(make_log: Callable[...,
     assert model.encoder.factors is not None
     np.testing.assert_array_equal(model.encoder.factors.numpy(), item_factors(view, model.features, 3, seed=2))
     assert model.item_embeddings.shape[1] == 5
+
+
+def test_the_last_factor_is_how_much_a_user_has_clicked(make_log: Callable[..., Log]) -> None:
+    log = make_log(n_users=60, n_events=300)
+    view = log.view(1e9)
+    encoder = EncoderConfig(embedding_size=8, factors=3, activity=True, attention_size=4, hidden=(8,))
+    model = train_represent(view, log.schema, RepresentConfig(encoder, epochs=1, batch_size=64, seed=2))
+    assert model.encoder.factors is not None
+    np.testing.assert_array_equal(model.encoder.factors.numpy(), item_factors(view, model.features, 2, seed=2))
+    x = embed(model, view, np.arange(log.n_users, dtype=np.int32))
+    clicked = np.bincount(view.pairs.user, minlength=log.n_users)
+    read = np.log1p(np.minimum(clicked, log.schema.history[0].length))
+    there = clicked > 0
+    z = (read - read[there].mean()) / read[there].std() * ACTIVITY / 3**0.5
+    expected = np.where(there, np.clip(z, -MOST_ACTIVE, MOST_ACTIVE), 0) * encoder.factors_share**0.5
+    np.testing.assert_allclose(x[:, -1], expected, atol=1e-5)
+    assert np.ptp(expected) > 0.1
+    np.testing.assert_allclose(np.linalg.norm(x[there, :-1], axis=1), 1, atol=1e-5)
+
+
+def test_users_who_are_all_about_as_active_are_not_told_apart(make_log: Callable[..., Log]) -> None:
+    log = make_log(n_users=10, n_items=20, n_events=20)
+    events = replace(log.events, user=np.repeat(np.arange(10, dtype=np.int32), 2), item=np.arange(20, dtype=np.int32))
+    view = replace(log, events=events).view(1e9)
+    features = UserFeatures.fit(view, log.schema)
+    mean, scale, most = activity_scale(view, features, 4)
+    assert mean == pytest.approx(np.log(3))
+    assert scale == pytest.approx(ACTIVITY / (0.1 * 2))
+    assert most == pytest.approx(MOST_ACTIVE)
+
+
+def test_activity_takes_one_of_the_factors() -> None:
+    with pytest.raises(OptionError, match="at least 2"):
+        EncoderConfig(factors=1, activity=True)

@@ -1,15 +1,16 @@
-"""What sets a crowd apart from everybody: a shrunk linear discriminant in RALM's own space (decision 9).
+"""What sets a crowd apart from everybody: a shrunk linear discriminant in RALM's own space (decisions 9 and 14).
 
-Of few seeds the two cosines of equation 2 make the best of what there is. Of many, one can tell which directions their
-mean is far from everybody's mean in, counted in standard deviations of everybody (Fisher 1936), and a score that knows
-this is better. So the score moves from the first towards the second as seeds come in:
+The cosines of equation 2 ask where a crowd lies. Which directions set it apart, counted in standard deviations of
+everybody, is another question (Fisher 1936), and how far the answer can be trusted depends on the number of seeds n:
 
-    s = (1 - g) RALM(u, S) + g D(u, S)          g = n / (n + 200)
+    s = RALM(u, S) / 2 + D(u, S) / 2
     D = mean and spread of the cosine with the seeds' mean, over everybody, times the standardised discriminant
-    d = (Σ + 0.1 tr(Σ) / h)^-1 (mean of the seeds - μ)
+    d = (Σ + (1 / n + 0.02 tr(Σ) / h) I)^-1 (mean of the seeds - μ)
 
-with μ and Σ the mean and covariance of everybody's unit vectors. D is linear in the user's unit vector, so that it is
-folded into the vector that the global cosine is taken with, and costs nothing when users are scored.
+with μ and Σ the mean and covariance of everybody's unit vectors. With few seeds d is the mean of the seeds less that of
+everybody, with many it is the discriminant proper: a ridge that falls as 1 / n is what a logistic regression with a
+penalty of its own has, of which d is the first step. D is linear in the user's unit vector, so that it is folded into
+the vector that the global cosine is taken with, and costs nothing when users are scored.
 """
 
 from __future__ import annotations
@@ -21,14 +22,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinfolk.lookalike.attend import EPSILON
-from kinfolk.lookalike.shrinkage import share_of
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 
-SEEDS = 200.0
-"""With so many seeds the discriminant has half the say."""
-RIDGE = 0.1
+SHARE = 0.5
+"""g, what the discriminant has of the score."""
+PENALTY = 1.0
+"""The ridge of one seed; n seeds have an n-th of it."""
+RIDGE = 0.02
+"""What is left of the ridge with any number of seeds, of the mean variance of a direction."""
 USERS = 20_000
 """Those who clicked last are everybody."""
 
@@ -63,11 +66,10 @@ class Background:
         return cls(unit.mean(axis=0).astype(np.float32), covariance, float(lengths.mean()))
 
     @cached_property
-    def _precision(self) -> F64:
-        """(Σ + ridge)^-1, symmetric."""
-        h, sigma = len(self.mean), self.covariance.astype(np.float64)
-        ridge = max(RIDGE * float(np.trace(sigma)) / h, EPSILON)
-        return np.asarray(np.linalg.inv(sigma + ridge * np.eye(h)), np.float64)
+    def _directions(self) -> tuple[F64, F64]:
+        """Variances float64[h] of Σ's own directions, and these, float64[h, h], one a column."""
+        variances, directions = np.linalg.eigh(self.covariance.astype(np.float64))
+        return np.maximum(variances, 0), directions
 
     def fold(self, means: NDArray[np.floating], n_seeds: NDArray[np.integer]) -> Folded:
         """The discriminants of C candidates.
@@ -78,10 +80,12 @@ class Background:
         """
         mu, sigma = self.mean.astype(np.float64), self.covariance.astype(np.float64)
         means = np.asarray(means, np.float64)
-        d = (means / max(self.norm, EPSILON) - mu) @ self._precision
+        variances, directions = self._directions
+        ridge = PENALTY / np.maximum(np.asarray(n_seeds, np.float64), 1) + RIDGE * variances.mean()
+        along = (means / max(self.norm, EPSILON) - mu) @ directions
+        d = (along / np.maximum(variances + ridge[:, None], EPSILON)) @ directions.T
         d /= np.maximum(np.sqrt(((d @ sigma) * d).sum(axis=1)), EPSILON)[:, None]
         towards = means / np.maximum(np.linalg.norm(means, axis=1), EPSILON)[:, None]
         spread = np.sqrt(np.maximum(((towards @ sigma) * towards).sum(axis=1), 0))
-        share = share_of(n_seeds, SEEDS)
-        vector = (share * spread)[:, None] * d
-        return Folded(share, vector, share * (towards @ mu) - vector @ mu)
+        vector = (SHARE * spread)[:, None] * d
+        return Folded(np.full(len(d), SHARE), vector, SHARE * (towards @ mu) - vector @ mu)

@@ -22,9 +22,6 @@ from kinfolk.represent.inputs import kept
 from kinfolk.represent.represented import Represented
 from kinfolk.schema import Schema
 
-SHARE, SHARE_OF_NEW = 0.2, 0.65
-"""Co-clicks spread the users of a question so wide as RALM's score does, 1: the share where every item has been there
-for long, and what comes on top where every click goes to a new one, on all data (decision 12)."""
 RECENT = 0.2
 """Newness is that of the last so many clicks of the log."""
 EPISODES = 160
@@ -43,8 +40,9 @@ class Learned:
 
 
 def learn_weight(represented: Represented, weights: Weights, episodes: Episodes, *, seed: int) -> Learned:
-    """The weight that gives co-clicks their share: `share` times the median ratio of the two standard deviations; and
-    the unit of activity, the median ratio of the standard deviations of the score with co-clicks and of log activity.
+    """The weight of co-clicks: the log's `newness` times the median ratio of the two standard deviations, so that where
+    every click goes to a new item they spread the users of a question as wide as RALM's score does; and the unit of
+    activity, the median ratio of the standard deviations of the score with co-clicks and of log activity.
 
     The first is not chosen by the AUC of these episodes. Stage 1 has met their clicks, so that RALM's score holds what
     co-clicks could add; and no item in their histories is younger than the model, as many will be when it serves.
@@ -76,7 +74,7 @@ def learn_weight(represented: Represented, weights: Weights, episodes: Episodes,
         found.append((score, shared, len(e.positives)))
         active.append(np.log1p(kept_lengths(represented.features.schema, seen, others[i])))
     ratios = [float(score.std() / shared.std()) for score, shared, _ in found if shared.std() > 0]
-    share = SHARE + SHARE_OF_NEW * newness(episodes.view, episodes.window)
+    share = newness(episodes.view, episodes.window)
     weight = share * float(np.median(ratios)) if len(ratios) > EPISODES // 4 else 0.0
     auc, alone = (float(np.mean([_auc(s + w * np.asarray(c), n) for s, c, n in found])) for w in (weight, 0.0))
     doses = [float((s + weight * c).std() / a.std()) for (s, c, _), a in zip(found, active, strict=True) if a.std() > 0]

@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinfolk.lookalike.attend import EPSILON
-from kinfolk.lookalike.background import SEEDS
-from kinfolk.lookalike.shrinkage import share_of
+from kinfolk.lookalike.background import SHARE
 from kinfolk.online.answers import Cluster, ClusterPart, Clusters, ConflictError, Explanation, NotFoundError
 from kinfolk.online.checks import check_id
 from kinfolk.online.deployment import Deployment
@@ -75,7 +74,7 @@ def _alpha_part(served: Served, candidate: str, unit: F64) -> float:
     assert shown is not None  # it is in the table
     overall = shown.global_embedding.astype(np.float64)
     cosine = float(overall @ unit) / max(float(np.linalg.norm(overall)), EPSILON)
-    rest = 1.0 if served.weights.background is None else 1 - float(share_of(shown.seeds_used, SEEDS))
+    rest = 1.0 if served.weights.background is None else 1 - SHARE
     return rest * served.weights.config.alpha * cosine
 
 

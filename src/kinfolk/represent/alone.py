@@ -6,6 +6,7 @@ rows and a handful of small matrix products, a tenth of the time. Equal to the e
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,7 @@ class Alone:
         layers: (float32[out, in], float32[out]) of the MLP.
         latent: the factors float32[D + 2, f], the field of their history, its first row in `table`, and their share of
             the squared length; None where there are none.
+        activity: float32[3], as in the encoder; None where it is no factor.
     """
 
     table: F32 | None
@@ -41,6 +43,7 @@ class Alone:
     merge: tuple[F32, F32, F32] | None
     layers: tuple[tuple[F32, F32], ...]
     latent: tuple[F32, int, int, float] | None
+    activity: F32 | None = None
 
     @classmethod
     def of(cls, encoder: UserEncoder) -> Alone | None:
@@ -61,6 +64,7 @@ class Alone:
             None
             if encoder.factors is None
             else (_array(encoder.factors), *encoder.history_rows, encoder.config.factors_share),
+            None if encoder.activity is None else _array(encoder.activity),
         )
 
     def __call__(
@@ -102,9 +106,18 @@ class Alone:
             x = matrix @ (x if i == 0 else np.maximum(x, 0)) + bias
         if self.latent is not None:
             factors, field, first, share = self.latent
-            own = factors[index[offsets[field] : offsets[field + 1]] - first].sum(axis=0)
-            x = np.concatenate([_unit(x) * (1 - share) ** 0.5, _unit(own) * share**0.5])
+            clicked = index[offsets[field] : offsets[field + 1]] - first
+            own = _unit(factors[clicked].sum(axis=0))
+            if self.activity is not None:
+                own = np.append(own, self._active(len(clicked)))
+            x = np.concatenate([_unit(x) * (1 - share) ** 0.5, own * share**0.5])
         return np.asarray(x, np.float32), weights
+
+    def _active(self, length: int) -> float:
+        """The last factor of a user whose history is so long."""
+        assert self.activity is not None  # it is a factor
+        mean, scale, most = self.activity.tolist()
+        return min(max((math.log1p(length) - mean) * scale, -most), most) if length else 0.0
 
 
 def _unit(x: F32) -> F32:

@@ -32,7 +32,9 @@ class EncoderConfig:
         embedding_size: m, length of x_u, and of every field's vector where there are no factors.
         factors: f, how many of the m are a linear path beside the fields: latent factors of the items in the (first)
             history, see `kinfolk.represent.factors`. Fields' vectors and the output of the MLP are of length m - f.
-        factors_share: of the squared length of x_u, which then is 1.
+        factors_share: of the squared length of x_u, which then is 1 (a little more or less with `activity`).
+        activity: the last of the factors is how much the user has clicked: the logarithm of the length of the (first)
+            history, standardised over users; 0 for who has none.
         attention_size: a, width of the hidden layer that weighs the fields.
         hidden: widths of the hidden layers of the MLP.
         merge: "attention" weighs and adds the fields, "concat" puts them side by side.
@@ -48,6 +50,7 @@ class EncoderConfig:
     init_std: float = 0.05
     factors: int = 0
     factors_share: float = 0.25
+    activity: bool = False
 
     def __post_init__(self) -> None:
         if self.merge not in ("attention", "concat"):
@@ -59,6 +62,8 @@ class EncoderConfig:
                 f"factors is {self.factors} of {self.embedding_size}, their share {self.factors_share}",
                 "use fewer factors than the embedding is long, and a share between 0 and 1",
             )
+        if self.activity and self.factors < 2:
+            raise OptionError(f"activity is one of the factors, of which there are {self.factors}", "use at least 2")
         if not 0 <= self.dropout < 1:
             raise OptionError(f"dropout is {self.dropout}", "use a share from 0 up to, not including, 1")
 
@@ -86,6 +91,7 @@ class UserEncoder(nn.Module):
     """
 
     factors: Tensor | None
+    activity: Tensor | None
 
     def __init__(self, schema: Schema, config: EncoderConfig, sizes: Mapping[str, int]) -> None:
         super().__init__()
@@ -100,7 +106,10 @@ class UserEncoder(nn.Module):
         self.numbers = nn.Linear(len(numbers), m) if numbers else None
         self.merge = AttentionMerge(m, config.attention_size) if config.merge == "attention" else None
         self.mlp = mlp(m if self.merge else m * len(self.field_names), config.hidden, m, config.dropout)
-        self.register_buffer("factors", torch.zeros(sizes[schema.history[0].name], n_factors) if n_factors else None)
+        active = config.activity and n_factors > 0
+        self.register_buffer("activity", torch.zeros(3) if active else None)
+        latent = n_factors - active
+        self.register_buffer("factors", torch.zeros(sizes[schema.history[0].name], latent) if n_factors else None)
         if n_factors:
             history = schema.history[0].name
             field = lookups.index(history)
@@ -142,7 +151,10 @@ class UserEncoder(nn.Module):
         return self._deep(batch)[0]
 
     def latent(self, batch: UserBatch) -> Tensor:
-        """float[B, f]: the sum of the factors of each user's history, of length one; 0 where nothing is known of it."""
+        """float[B, f]: the sum of the factors of each user's history, of length one, 0 where nothing is known of it.
+
+        With `activity` the last column says how long the history is.
+        """
         assert self.factors is not None  # asked of an encoder that has them
         field, first = self.history_rows
         ends = batch.offsets[field + 1 :: batch.n_lookups]
@@ -150,7 +162,13 @@ class UserEncoder(nn.Module):
         offsets = torch.cat([starts.new_zeros(1), (ends - starts).cumsum(0)])
         at = torch.arange(int(offsets[-1]), device=starts.device)
         at = at + torch.repeat_interleave(starts - offsets[:-1], ends - starts)
-        return unit(mean_rows(self.factors, batch.index[at] - first, offsets))
+        out = unit(mean_rows(self.factors, batch.index[at] - first, offsets))
+        if self.activity is None:
+            return out
+        lengths = (offsets[1:] - offsets[:-1]).to(out.dtype)
+        mean, scale, most = self.activity
+        active = ((torch.log1p(lengths) - mean) * scale).clamp(-most, most) * (lengths > 0)
+        return torch.cat([out, active[:, None]], dim=1)
 
     def _deep(self, batch: UserBatch) -> tuple[Tensor, Tensor | None]:
         M, w = self.merged(batch)

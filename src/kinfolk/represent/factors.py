@@ -1,4 +1,5 @@
-"""Latent factors of items, by alternating least squares: the part of x_u that is linear in a history (decision 10)."""
+"""What x_u holds beside its fields: latent factors of the items in a history (decision 10), by alternating least
+squares, and how active the user is (decision 14)."""
 
 from __future__ import annotations
 
@@ -13,6 +14,12 @@ from kinfolk.represent.features import UserFeatures
 ITERATIONS = 8
 MIN_USERS = 2
 """An item that fewer users clicked has no factors: there is nothing it has in common with another."""
+ACTIVITY = 1.5
+"""How wide activity spreads users, against one of the other factors."""
+MOST_ACTIVE = 0.8
+"""Bound of that; the other factors have length one together."""
+LEAST_SPREAD = 0.1
+"""Of the logarithms of lengths: where all users are about as active, their differences are not blown up."""
 _RIDGE = 1e-3
 
 
@@ -48,6 +55,27 @@ def item_factors(view: View, features: UserFeatures, size: int, seed: int) -> ND
     values, vectors = np.linalg.eigh(moment + _RIDGE * np.trace(moment) / size * np.eye(size))
     table[:] = factors @ (vectors / np.sqrt(values)) @ vectors.T
     return table
+
+
+def activity_scale(view: View, features: UserFeatures, size: int) -> NDArray[np.float32]:
+    """Of log(1 + length of the history) over users who have one: mean, what deviations are multiplied by, and a bound.
+
+    One standard deviation becomes 1.5 / sqrt(size): half as much again as each of `size` white numbers whose squares
+    add up to 1.
+
+    Args:
+        view: what may be learned from.
+        features: of the model; lengths are those that its first history reads.
+        size: f, all factors.
+
+    Returns:
+        float32[3].
+    """
+    clicked = np.bincount(view.pairs.user, minlength=1)
+    lengths = np.log1p(np.minimum(clicked[clicked > 0], features.schema.history[0].length))
+    spread = max(float(lengths.std()), LEAST_SPREAD) if len(lengths) else 1.0
+    mean = float(lengths.mean()) if len(lengths) else 0.0
+    return np.array([mean, ACTIVITY / (spread * size**0.5), MOST_ACTIVE], np.float32)
 
 
 def _unit(x: NDArray[np.float64]) -> NDArray[np.float64]:

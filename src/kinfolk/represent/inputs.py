@@ -18,7 +18,7 @@ from kinfolk.schema import Continuous, History
 
 def kept(history: History) -> int:
     """Items kept of a user for a history: more than it reads, so that a click on an older item adds nothing."""
-    return max(4 * history.length, 200)
+    return max(history.length + 50, 200)
 
 
 def take_inputs(features: UserFeatures, view: View) -> Inputs:

@@ -32,7 +32,7 @@ from kinfolk.nn.row_adam import RowAdam
 from kinfolk.represent.concurrent import blocks_in_time, concurrent
 from kinfolk.represent.config import Progress, RepresentConfig
 from kinfolk.represent.encoder import UserEncoder
-from kinfolk.represent.factors import item_factors
+from kinfolk.represent.factors import activity_scale, item_factors
 from kinfolk.represent.features import UserFeatures
 from kinfolk.represent.loss import Contrast, draw, sampled_softmax
 from kinfolk.represent.negatives import LogUniform
@@ -65,6 +65,9 @@ class Run:
         if self.encoder.factors is not None:
             found = item_factors(view, features, self.encoder.factors.shape[1], config.seed)
             self.encoder.factors.copy_(torch.from_numpy(found))
+        if self.encoder.activity is not None:
+            scale = activity_scale(view, features, config.encoder.factors)
+            self.encoder.activity.copy_(torch.from_numpy(scale))
         self.items: nn.Parameter | None = None
         self.first_row = 0
         if config.tie_item_embeddings:
