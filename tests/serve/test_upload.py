@@ -39,6 +39,7 @@ def test_every_form_gives_the_ids(name, content):
 
 def test_numbers_are_ids_too():
     assert read_ids(io.BytesIO(parquet(user_id=[7, 8])), "", 10) == ["7", "8"]
+    assert read_ids(io.BytesIO(parquet(user_id=[7.0, float("nan"), None, 8.0])), "", 10) == ["7", "8"]
 
 
 @pytest.mark.parametrize(
@@ -53,6 +54,8 @@ def test_numbers_are_ids_too():
         ("a", parquet(a=[1], b=[2]), "2 columns"),
         ("a", parquet(a=[["u1"], ["u2"]]), "list"),
         ("a", parquet(a=[None, None]), "no user id"),
+        ("a", parquet(a=[7.0, 7.5]), "7.5"),
+        ("a", parquet(a=[2.0**60]), "whole numbers"),
         ("a.txt", b"u" * 257, "257 characters"),
         ("a.csv", b"id\n" + b"u" * 257, "257 characters"),
         ("a", parquet(a=["u" * 257]), "257 characters"),

@@ -5,6 +5,7 @@ What a file unpacks to is bounded as it comes: a kilobyte of parquet may stand f
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -26,6 +27,7 @@ _LONGEST_ROW = 1 << 20
 """Characters of a line, or of a row of csv."""
 _BATCH = 1 << 16
 """Rows of parquet at once."""
+_EXACT = 2.0**53
 _UNPACKED = 64 << 20
 """Bytes that a column of parquet may unpack to whatever its number of rows."""
 
@@ -149,8 +151,21 @@ def _texts(column: pa.Array) -> list[str]:
         if longest > 4 * LONGEST_ID:  # bytes
             raise DataError(f"an id is {longest} bytes long", f"give at most {LONGEST_ID} characters")
     used, places = np.unique(coded.indices.drop_null().to_numpy(), return_inverse=True)
-    texts = ["" if word is None else str(word) for word in words.take(pa.array(used)).to_pylist()]
+    texts = [_text(word) for word in words.take(pa.array(used)).to_pylist()]
     return [texts[place] for place in places.tolist()]
+
+
+def _text(word: object) -> str:
+    """An id as it is written; whole floats are what pandas makes of integers with gaps."""
+    if word is None:
+        return ""
+    if isinstance(word, float):
+        if math.isnan(word):  # the gap
+            return ""
+        if not word.is_integer() or abs(word) > _EXACT:
+            raise DataError(f"the file holds the user id {word}", "write ids as whole numbers or texts")
+        return str(int(word))
+    return str(word)
 
 
 def _column(names: list[str]) -> str:
