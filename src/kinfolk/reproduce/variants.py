@@ -54,12 +54,11 @@ def _represent(**values: object) -> Change:
     return lambda p: replace(p, represent=replace(p.represent, **values))  # type: ignore[arg-type]  # names below
 
 
-def _concat(p: Preset) -> Preset:
-    return replace(p, represent=replace(p.represent, encoder=replace(p.represent.encoder, merge="concat")))
+def _encoder(**values: object) -> Change:
+    return lambda p: _represent(encoder=replace(p.represent.encoder, **values))(p)  # type: ignore[arg-type]  # as above
 
 
-def _no_factors(p: Preset) -> Preset:
-    return replace(p, represent=replace(p.represent, encoder=replace(p.represent.encoder, factors=0)))
+_no_factors = _encoder(factors=0, activity=False)
 
 
 _BOTH: dict[str, Change] = {
@@ -74,7 +73,8 @@ _AVERAGE = "average instead of attention"
 _NO_CO_CLICKS = "no co-clicks"
 _NO_DISCRIMINANT = "no discriminant"
 _NEITHER = "no co-clicks, no discriminant"
-_NO_FACTORS = "no factors of items"
+_NO_ACTIVITY = "no activity in the vector"
+_NO_FACTORS = "no activity, no factors of items"
 _KINFOLK: dict[str, tuple[Change, str | None]] = {
     **{name: (change, None) for name, change in _BOTH.items()},
     "no learned temperature": (_lookalike(learned_temperature=False), None),
@@ -92,8 +92,9 @@ _KINFOLK: dict[str, tuple[Change, str | None]] = {
     ),
     "no co-clicks, no episodes": (lambda p: replace(p, co_click=False, episodes=None), _NO_CO_CLICKS),
     "negatives of its own instead of the moment's": (_represent(concurrent=False), None),
-    "fields side by side": (_concat, None),
-    _NO_FACTORS: (_no_factors, None),
+    "fields side by side": (_encoder(merge="concat"), None),
+    _NO_ACTIVITY: (_encoder(activity=False), None),
+    _NO_FACTORS: (_no_factors, _NO_ACTIVITY),
     f"{_NO_FACTORS}, vectors of free length": (lambda p: _no_factors(_lookalike(unit_input=False)(p)), _NO_FACTORS),
     _NO_DISCRIMINANT: (lambda p: replace(p, discriminant=False), None),
     f"{_NO_DISCRIMINANT}, {_AVERAGE}": (
@@ -121,7 +122,7 @@ _PAPER: dict[str, tuple[Change, str | None]] = {
     "negatives shared by a batch": (_represent(shared_negatives=600), None),
     "logQ": (_represent(logq=True), None),
     "shared negatives, logQ": (_represent(shared_negatives=600, logq=True), "negatives shared by a batch"),
-    "fields side by side": (_concat, None),
+    "fields side by side": (_encoder(merge="concat"), None),
 }
 
 
