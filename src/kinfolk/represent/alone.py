@@ -43,7 +43,7 @@ class Alone:
     merge: tuple[F32, F32, F32] | None
     layers: tuple[tuple[F32, F32], ...]
     latent: tuple[F32, int, int, float] | None
-    activity: F32 | None = None
+    activity: F32 | None
 
     @classmethod
     def of(cls, encoder: UserEncoder) -> Alone | None:

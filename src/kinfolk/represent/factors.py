@@ -65,7 +65,7 @@ def activity_scale(view: View, features: UserFeatures, size: int) -> NDArray[np.
 
     Args:
         view: what may be learned from.
-        features: of the model; lengths are those that its first history reads.
+        features: of the model; lengths are of items of any kind, as many as its first history reads.
         size: f, all factors.
 
     Returns:

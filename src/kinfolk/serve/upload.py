@@ -28,6 +28,7 @@ _LONGEST_ROW = 1 << 20
 _BATCH = 1 << 16
 """Rows of parquet at once."""
 _EXACT = 2.0**53
+"""Whole floats up to here are the numbers that were meant."""
 _UNPACKED = 64 << 20
 """Bytes that a column of parquet may unpack to whatever its number of rows."""
 
