@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinfolk.bundle import Bundle, Provenance
-from kinfolk.bundle.place import place
+from kinfolk.bundle.place import checkpoints_of, place
 from kinfolk.data.log import Log, View
 from kinfolk.data.vocabulary import rows_of
 from kinfolk.data.windows import Windows
@@ -94,7 +94,7 @@ def train(
     work = None
     if out is not None:
         out = place(out, overwrite=overwrite)
-        work = out.with_name(f".{out.name}.training")
+        work = checkpoints_of(out)
         if not resume:
             shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True, exist_ok=True)

@@ -63,6 +63,9 @@ def test_an_interrupted_run_leaves_no_bundle_and_resumes_to_the_same(run, tables
     with monkeypatch.context() as patch:
         patch.setattr(Source, "load", at_once)
         assert run(*whole, tmp_path / "b", "--resume").err.splitlines()[-1] == said, "while the log is read, too"
+        (link := tmp_path / "latest").symlink_to(tmp_path / "b")
+        assert run(*whole, link, "--resume").err.splitlines()[-1] == said, "beside where a link leads"
+        link.unlink()
     assert run(*whole, tmp_path / "b", "--resume").code == 0
     assert {p.name for p in tmp_path.iterdir()} == {"whole", "b"}
     assert Bundle.load(tmp_path / "b").version == Bundle.load(tmp_path / "whole").version

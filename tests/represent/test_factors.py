@@ -113,3 +113,18 @@ def test_users_who_are_all_about_as_active_are_not_told_apart(make_log: Callable
 def test_activity_takes_one_of_the_factors() -> None:
     with pytest.raises(OptionError, match="at least 2"):
         EncoderConfig(factors=1, activity=True)
+
+
+def test_activity_counts_what_the_first_history_reads(make_log: Callable[..., Log]) -> None:
+    log = make_log(n_users=60, n_events=300)
+    buys = replace(log.schema, history=(log.schema.history[1],))
+    view = log.view(1e9)
+    features = UserFeatures.fit(view, buys)
+    of_kind = log.events.kind == log.kinds.index("buy")
+    pairs = np.unique(np.stack([log.events.user[of_kind], log.events.item[of_kind]]), axis=1)
+    bought = np.minimum(np.bincount(pairs[0], minlength=log.n_users), buys.history[0].length)
+    logs = np.log1p(bought[bought > 0])
+    mean, scale, _ = activity_scale(view, features, 4)
+    assert 0 < len(logs) < np.count_nonzero(np.bincount(view.pairs.user, minlength=log.n_users))
+    assert mean == pytest.approx(logs.mean())
+    assert scale == pytest.approx(ACTIVITY / (logs.std() * 2))

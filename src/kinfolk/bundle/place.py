@@ -34,6 +34,12 @@ def place(path: str | Path, *, overwrite: bool) -> Path:
     return path
 
 
+def checkpoints_of(path: str | Path) -> Path:
+    """The folder beside a bundle's place, links followed, where its training leaves what --resume goes on from."""
+    path = Path(os.path.realpath(path))
+    return path.with_name(f".{path.name}.training")
+
+
 def _files(meta: Path) -> set[str]:
     """Names of the files of a bundle of any format."""
     try:

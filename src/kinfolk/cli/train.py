@@ -120,7 +120,9 @@ def _resumable(out: Path) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as e:
-        checkpoints = out.with_name(f".{out.name}.training")
+        from kinfolk.bundle.place import checkpoints_of
+
+        checkpoints = checkpoints_of(out)
         if not checkpoints.is_dir():
             raise
         raise InterruptedTrainingError(f"{checkpoints} holds the last epoch; go on with --resume") from e

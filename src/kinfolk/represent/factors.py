@@ -21,6 +21,7 @@ MOST_ACTIVE = 0.8
 LEAST_SPREAD = 0.1
 """Of the logarithms of lengths: where all users are about as active, their differences are not blown up."""
 _RIDGE = 1e-3
+_BLOCK = 65_536
 
 
 def item_factors(view: View, features: UserFeatures, size: int, seed: int) -> NDArray[np.float32]:
@@ -65,16 +66,22 @@ def activity_scale(view: View, features: UserFeatures, size: int) -> NDArray[np.
 
     Args:
         view: what may be learned from.
-        features: of the model; lengths are of items of any kind, as many as its first history reads.
+        features: of the model; its first history is the one that counts, read as the encoder reads it.
         size: f, all factors.
 
     Returns:
         float32[3].
     """
-    clicked = np.bincount(view.pairs.user, minlength=1)
-    lengths = np.log1p(np.minimum(clicked[clicked > 0], features.schema.history[0].length))
-    spread = max(float(lengths.std()), LEAST_SPREAD) if len(lengths) else 1.0
-    mean = float(lengths.mean()) if len(lengths) else 0.0
+    clicked = np.flatnonzero(np.bincount(view.pairs.user, minlength=view.log.n_users))
+    first = len(features.sizes) - len(features.schema.history)
+    counts = [np.zeros(0, np.int64)]
+    for i in range(0, len(clicked), _BLOCK):
+        batch = features.batch(view, clicked[i : i + _BLOCK])
+        counts.append(np.diff(batch.offsets.numpy())[first :: batch.n_lookups])
+    lengths = np.concatenate(counts)
+    logs = np.log1p(lengths[lengths > 0])
+    spread = max(float(logs.std()), LEAST_SPREAD) if len(logs) else 1.0
+    mean = float(logs.mean()) if len(logs) else 0.0
     return np.array([mean, ACTIVITY / (spread * size**0.5), MOST_ACTIVE], np.float32)
 
 
