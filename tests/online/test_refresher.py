@@ -268,7 +268,7 @@ def test_the_fence_holds_even_if_the_lease_seems_held(backend, space, made, cloc
     click(backend, "a", users[5:9], clock())
     assert two.run_once() == 1
     monkeypatch.setattr(backend.leases, "renew", lambda *a: True)
-    monkeypatch.setattr(backend.leases, "acquire", lambda *a: one._fence)
+    monkeypatch.setattr(backend.leases, "acquire", lambda *a: one._lease.fence)
     clock.forward(EVERY)
     click(backend, "a", users[9:12], clock())
     assert one.run_once() == 0

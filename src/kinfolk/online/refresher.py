@@ -26,6 +26,7 @@ import numpy as np
 from kinfolk.online.clock import Clock, due
 from kinfolk.online.crowd import Crowd, emptied
 from kinfolk.online.following import follow_seeds
+from kinfolk.online.held_lease import HeldLease
 from kinfolk.online.options import EngineSettings
 from kinfolk.online.ports import Backend, FenceError, Snapshot
 from kinfolk.online.profiles import Profiles
@@ -72,12 +73,12 @@ class Refresher:
     ) -> None:
         self._backend, self._space, self._settings, self._clock = backend, space, settings, clock
         self.owner = owner or f"refresher-{secrets.token_hex(8)}"
-        self._lease_ms, self._note_purged = settings.lease_ms if lease_ms is None else lease_ms, note_purged
+        lease_ms = settings.lease_ms if lease_ms is None else lease_ms
+        self._lease = HeldLease(backend.leases, LEASE, self.owner, lease_ms, clock)
+        self._note_purged = note_purged
         self._turn = threading.Lock()
         self._halted = threading.Event()
         self._thread: threading.Thread | None = None
-        self._fence: int | None = None
-        self._asked: int | None = None  # when the lease was last renewed, or asked for
         self._begun: int | None = None  # the last round
         self._whole: int | None = None  # the start of the last round that left nothing undone
         self._barren: dict[str, int] = {}  # candidates none of whose seeds has an embedding, and their generation
@@ -108,7 +109,7 @@ class Refresher:
             try:
                 return self._round(now)
             except FenceError:
-                self._fence, self._begun = None, None
+                self._lease.fence, self._begun = None, None
                 self._counted["lost"] += 1
                 return 0
             except BaseException:
@@ -124,10 +125,8 @@ class Refresher:
     def release(self) -> None:
         """Hand the lease over, after the round that runs."""
         with self._turn:
-            if self._fence is not None:
-                self._fence = None
-                self._backend.leases.release(LEASE, self.owner)
-            self._begun, self._asked = None, None
+            self._lease.release()
+            self._begun = None
 
     def start(self) -> None:
         """Take turns in a thread of its own until `stop`; nothing happens if it runs."""
@@ -151,7 +150,7 @@ class Refresher:
         `duration_ms` and `dirty` (of the last round), and counts since the start: `rounds`, `published`, `errors` of
         the thread, `lost` leases.
         """
-        leads = self._fence is not None
+        leads = self._lease.fence is not None
         since = self._clock() - self._whole if leads and self._whole is not None else 0
         return {
             "leads": float(leads),
@@ -169,13 +168,9 @@ class Refresher:
             self._halted.wait(self._settings.poll_ms / 1000)
 
     def _leads(self, now: int) -> bool:
-        if due(self._asked, self._lease_ms // 3, now):
-            fence = self._backend.leases.acquire(LEASE, self.owner, now, self._lease_ms)
-            if fence is None or fence != self._fence:  # lost, or taken over: what the last holder left is due
-                self._begun, self._whole = None, None
-            self._fence = fence
-            self._asked = now
-        return self._fence is not None
+        if self._lease.ask(now):  # lost, or taken over: what the last holder left is due
+            self._begun, self._whole = None, None
+        return self._lease.fence is not None
 
     def _round(self, now: int) -> int:
         users_version = self._backend.users.version()  # before the space, which may know of more, never of less
@@ -207,14 +202,14 @@ class Refresher:
         crowds: list[Crowd] = []
         points = 0
         for first in range(0, len(dirty), _SLICE):
-            self._keep()
+            self._lease.keep()
             part = dirty[first : first + _SLICE]
             names = [name for name, _ in part]
             there, shown = stores.candidates.get(names), stores.snapshots.latest(names, space.model)
             for (name, generation), candidate, warm in zip(part, there, shown, strict=True):
                 if candidate is None:
                     continue  # no candidate yet; it stays dirty until it is one
-                self._keep()
+                self._lease.keep()
                 if candidate.retired_at is not None:
                     drop_retired(stores, name)  # clicks that were on their way when it was
                     self._barren.pop(name, None)
@@ -233,10 +228,10 @@ class Refresher:
         now = self._clock()
         if s.follow_users:
             follow_seeds(space, stores.seeds, crowds, s.trail_length)
-            self._keep()
+            self._lease.keep()
         profiles = self._profiles_of(space).of(crowds)
         crowds = [replace(crowd, profile=profile) for crowd, profile in zip(crowds, profiles, strict=True)]
-        self._keep()
+        self._lease.keep()
         made = space.snapshots(crowds, made_at=now, max_sample=s.max_sample, threads=s.threads)
         out: list[Snapshot] = []
         for crowd, snapshot in zip(crowds, made, strict=True):
@@ -244,9 +239,9 @@ class Refresher:
                 out.append(snapshot)
             elif crowd.warm is not None and crowd.warm.seeds_used:  # nobody of those it shows is left
                 out.append(emptied(crowd, crowd.warm, now))
-        self._renew()
+        self._lease.renew()
         if out:
-            stores.snapshots.publish(out, self._fence)
+            stores.snapshots.publish(out, self._lease.fence)
         for crowd, snapshot in zip(crowds, made, strict=True):  # only now: what failed is waiting still
             if snapshot is not None:
                 self._barren.pop(crowd.candidate, None)
@@ -262,24 +257,13 @@ class Refresher:
             self._profiles = Profiles(self._backend, space, self._settings, self._clock)
         return self._profiles
 
-    def _keep(self) -> None:
-        """Renew the lease if it is time to. Raises FenceError if it was lost."""
-        if due(self._asked, self._lease_ms // 3, self._clock()):
-            self._renew()
-
-    def _renew(self) -> None:
-        now = self._clock()
-        if not self._backend.leases.renew(LEASE, self.owner, now, self._lease_ms):
-            raise FenceError("the refresher's lease was lost", "its new holder goes on")
-        self._asked = now
-
     def _survey(self, space: Space) -> None:
         """Bring `_barren` in line: who has just got the lease, or a new model, does not know who waits for a crowd.
 
         The stores hold such candidates as clean, for nothing about their seeds is new; it is users who come later.
         """
         stores = self._backend
-        if self._surveyed != (self._fence, space.model):
+        if self._surveyed != (self._lease.fence, space.model):
             found: dict[str, int] = {}
             generation = stores.seeds.generation()  # before the seeds are read: what comes later is dirty by itself
             after = ""
@@ -289,9 +273,9 @@ class Refresher:
                     if (crowd is None or not crowd.seeds_used) and stores.seeds.count(candidate.id):
                         found[candidate.id] = generation
                 after = page[-1].id
-                self._renew()
+                self._lease.renew()
             self._barren, self._users_version = found, -1
-            self._surveyed = self._fence, space.model
+            self._surveyed = self._lease.fence, space.model
         elif len(self._barren) > self._sweep_at:
             there = zip(self._barren.items(), stores.candidates.get(list(self._barren)), strict=True)
             self._barren = dict(item for item, c in there if c is not None and c.retired_at is None)
@@ -302,9 +286,9 @@ class Refresher:
         gone = self._leaving()
         if gone:
             keys = np.array(gone, np.uint64)
-            self._backend.seeds.forget(keys, self._keep)
-            self._backend.audiences.forget(keys, self._keep)
-            self._keep()
+            self._backend.seeds.forget(keys, self._lease.keep)
+            self._backend.audiences.forget(keys, self._lease.keep)
+            self._lease.keep()
         return gone
 
     def _leaving(self) -> list[int]:
