@@ -19,13 +19,11 @@ from kinfolk.data.check import (
     need,
     number,
     run,
-    time_column,
     too_long,
-    unit_problem,
-    unreal,
 )
 from kinfolk.data.report import CheckReport
 from kinfolk.data.source import Table, readable
+from kinfolk.data.times import time_column, unit_problem, unreal
 from kinfolk.errors import DataError, SchemaError
 from kinfolk.schema import Columns, Schema
 

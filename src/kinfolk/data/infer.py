@@ -10,8 +10,9 @@ from dataclasses import asdict, dataclass
 
 import polars as pl
 
-from kinfolk.data.check import EARLIEST, LATEST, UNITS, close, field_text, need, numeric_text
+from kinfolk.data.check import close, field_text, need
 from kinfolk.data.source import Table, TableSource, open_table, readable
+from kinfolk.data.times import EARLIEST, LATEST, UNITS, numeric_text
 from kinfolk.errors import DataError
 from kinfolk.schema import Categorical, Columns, Continuous, Field, History, MultiCategorical, Schema
 
