@@ -24,7 +24,7 @@ from kinfolk.reproduce import gates
 from kinfolk.reproduce.kept import Kept
 
 FOLDERS = {"globo": "globo_news_clicks", "kuairand": "kuairand_pure_partial", "movielens-1m": "movielens_1m"}
-QUICK: dict[str, Any] = {"max_candidates": 30, "common": 20, "max_users": 3000, "snapshots": 6, "per_snapshot": 80}
+QUICK: dict[str, Any] = {"max_candidates": 40, "common": 30, "max_users": 3000, "snapshots": 12, "per_snapshot": 80}
 _began = perf_counter()
 
 
