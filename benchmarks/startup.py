@@ -99,7 +99,7 @@ def hashed(folder: Path) -> float:
 def timed_help() -> float:
     """Seconds of `kinfolk --help`."""
     began = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "kinfolk.cli", "--help"], check=True, capture_output=True)
+    subprocess.run([sys.executable, "-m", "kinfolk", "--help"], check=True, capture_output=True)
     return time.perf_counter() - began
 
 

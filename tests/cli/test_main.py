@@ -53,6 +53,11 @@ def test_the_version_is_printed(run):
     assert run("--version").out.strip() == kinfolk.__version__
 
 
+def test_the_package_is_the_command():
+    ended = subprocess.run([sys.executable, "-m", "kinfolk", "--version"], capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == kinfolk.__version__
+
+
 @pytest.mark.parametrize(
     ("args", "said"),
     [
@@ -117,7 +122,7 @@ def test_help_imports_nothing_heavy():
 def test_an_interrupt_before_anything_has_begun_is_quiet(tmp_path):
     (tmp_path / "typer.py").write_text("raise KeyboardInterrupt\n")
     done = subprocess.run(
-        [sys.executable, "-m", "kinfolk.cli", "--help"],
+        [sys.executable, "-m", "kinfolk", "--help"],
         capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(tmp_path)},
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

@@ -319,7 +319,7 @@ class Process:
 
     def __init__(self, folder, *args):
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "kinfolk.cli", *map(str, args)],
+            [sys.executable, "-m", "kinfolk", *map(str, args)],
             cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             env={k: v for k, v in os.environ.items() if not k.startswith("KINFOLK_")},
         )  # fmt: skip

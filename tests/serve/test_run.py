@@ -165,7 +165,7 @@ def _post(address, body):
 
 def test_keys_are_asked_for(start, ask, home):
     key = subprocess.run(
-        [sys.executable, "-m", "kinfolk.cli", "keys", "create", "--name", "me", "--role", "admin"],
+        [sys.executable, "-m", "kinfolk", "keys", "create", "--name", "me", "--role", "admin"],
         cwd=home, capture_output=True, text=True, check=True,
     ).stdout.strip()  # fmt: skip
     with start("serve", "bundle", "--port", "0") as server:
