@@ -29,8 +29,8 @@ from kinfolk.online.stores.sqlite.backup import backup, restore
 from kinfolk.online.stores.sqlite.click_log import ClickLog
 from kinfolk.online.stores.sqlite.identities import Identities
 from kinfolk.testing import ports
-from kinfolk.testing.harness import at_once
-from kinfolk.testing.seed_model import NOW, clicks_of, seconds_of
+from kinfolk.testing.harness import NOW, at_once
+from kinfolk.testing.seed_model import clicks_of, seconds_of
 from kinfolk.testing.snapshot_store_suite import same, snapshot
 
 FULL = os.environ.get("KINFOLK_FULL") == "1"

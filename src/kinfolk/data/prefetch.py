@@ -29,7 +29,7 @@ def fetch_row(context: Any, table: Any, row: Any) -> Any:
 
 def _fetch_row(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     array = context.make_array(signature.args[0])(context, builder, arguments[0])
-    m = cgutils.unpack_tuple(builder, array.shape, 2)[1]  # type: ignore[no-untyped-call]  # in numba
+    m = cgutils.unpack_tuple(builder, array.shape, 2)[1]  # type: ignore[no-untyped-call]  # numba leaves it untyped
     step = m.type(_LINE // (signature.args[0].dtype.bitwidth // 8))
     first = builder.mul(arguments[1], m)
     lines = builder.udiv(builder.add(m, builder.sub(step, m.type(1))), step)
@@ -42,5 +42,5 @@ def fetch_line(builder: Any, address: Any) -> None:
     """Ask for the line of memory at `address`, which may be nobody's, into all caches; for intrinsics."""
     kind = ir.FunctionType(ir.VoidType(), [address.type, _I32, _I32, _I32])
     name = "llvm.prefetch.p0"
-    fetch = cgutils.get_or_insert_function(builder.module, kind, name)  # type: ignore[no-untyped-call]  # in numba
+    fetch = cgutils.get_or_insert_function(builder.module, kind, name)  # type: ignore[no-untyped-call]  # numba leaves it untyped
     builder.call(fetch, [address, _I32(0), _I32(3), _I32(1)])

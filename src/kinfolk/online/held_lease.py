@@ -18,7 +18,7 @@ class HeldLease:
     """
 
     def __init__(self, leases: Lease, name: str, owner: str, lease_ms: int, clock: Clock) -> None:
-        self._leases, self._name, self.owner = leases, name, owner
+        self._leases, self._name, self._owner = leases, name, owner
         self._lease_ms, self._clock = lease_ms, clock
         self.fence: int | None = None
         self._told: int | None = None  # when a sign of life was last given, or the lease asked for
@@ -27,7 +27,7 @@ class HeldLease:
         """Take or keep it, if it is time to; returns whether another has held it meanwhile, or holds it now."""
         if not due(self._told, self._lease_ms // 3, now):
             return False
-        fence = self._leases.acquire(self._name, self.owner, now, self._lease_ms)
+        fence = self._leases.acquire(self._name, self._owner, now, self._lease_ms)
         changed = fence is None or fence != self.fence
         self.fence, self._told = fence, now
         return changed
@@ -40,7 +40,7 @@ class HeldLease:
     def renew(self) -> None:
         """Renew it at once. Raises FenceError if it was lost."""
         now = self._clock()
-        if not self._leases.renew(self._name, self.owner, now, self._lease_ms):
+        if not self._leases.renew(self._name, self._owner, now, self._lease_ms):
             raise FenceError(f"the lease {self._name!r} was lost", "its new holder goes on")
         self._told = now
 
@@ -48,5 +48,5 @@ class HeldLease:
         """Hand it over, if it is held; asked for again at the next `ask`."""
         if self.fence is not None:
             self.fence = None
-            self._leases.release(self._name, self.owner)
+            self._leases.release(self._name, self._owner)
         self._told = None

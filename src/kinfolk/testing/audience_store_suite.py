@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from kinfolk.online.ports import Audience, FenceError, Members, StoreError, StoreOptions
-from kinfolk.testing.harness import Harness, at_once
+from kinfolk.testing.harness import NOW, Harness, at_once
 
-NOW = 1_700_000_000_000
 TTL = 60_000
 
 

@@ -8,6 +8,9 @@ from typing import Protocol
 
 from kinfolk.online.ports import Backend, StoreOptions
 
+NOW = 1_700_000_000_000
+"""When suites begin, ms."""
+
 
 class Harness(Protocol):
     """Written by whoever tests a backend, a dozen lines."""

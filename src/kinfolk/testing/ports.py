@@ -19,12 +19,11 @@ from __future__ import annotations
 
 from kinfolk.testing.audience_store_suite import AudienceStoreSuite
 from kinfolk.testing.harness import Harness
+from kinfolk.testing.lease_suite import BackendSuite, LeaseSuite
 from kinfolk.testing.record_suites import (
-    BackendSuite,
     CandidateStoreSuite,
     CounterStoreSuite,
     KeyStoreSuite,
-    LeaseSuite,
     SettingStoreSuite,
     UserStoreSuite,
 )

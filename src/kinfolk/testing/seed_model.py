@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from kinfolk.online.clicks import Clicks, Seeds
+from kinfolk.testing.harness import NOW
 
-NOW = 1_700_000_000_000
 HOUR = 3_600_000
 USERS = (0, 1, 2, 3, 4, 2**63 - 1, 2**63, 2**64 - 1)
 CANDIDATES = ("a", "b {x}", "é/1", "unclicked")

@@ -12,12 +12,11 @@ from hypothesis import strategies as st
 
 from kinfolk.online.clicks import Clicks
 from kinfolk.online.ports import SeedStore, StoreOptions
-from kinfolk.testing.harness import Harness, at_once
+from kinfolk.testing.harness import NOW, Harness, at_once
 from kinfolk.testing.seed_model import (
     CANDIDATES,
     HOUR,
     MAX_SEEDS,
-    NOW,
     STEP,
     USERS,
     Click,

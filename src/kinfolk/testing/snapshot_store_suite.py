@@ -9,9 +9,7 @@ import numpy as np
 import pytest
 
 from kinfolk.online.ports import FenceError, Snapshot, StoreOptions
-from kinfolk.testing.harness import Harness, at_once
-
-NOW = 1_700_000_000_000
+from kinfolk.testing.harness import NOW, Harness, at_once
 
 
 def snapshot(candidate: str, generation: int, model: str = "m1", k: int = 3, h: int = 8) -> Snapshot:
