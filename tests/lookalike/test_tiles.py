@@ -6,7 +6,7 @@ import numba
 import numpy as np
 import pytest
 
-from kinfolk.lookalike.tiles import LANES, centre, lay, pack, pack_all, products, weighted
+from kinfolk.lookalike.tiles import LANES, centre, fetching_products, lay, pack, pack_all, products, weighted
 
 
 @pytest.mark.parametrize("d", [1, 7, 8, 20, 128])
@@ -52,6 +52,10 @@ def test_products_are_those_of_matrices_and_nothing_else_is_written(d: int, coun
     products(tile, vectors, count, out)
     np.testing.assert_allclose(out[:count], vectors[:count].astype(np.float64) @ tile, rtol=1e-5, atol=1e-4)
     assert (out[count] == 7).all()
+    again = np.full_like(out, 7)
+    for row in (0, 3, 10**6):  # what is fetched, and be it nobody's, changes nothing
+        fetching_products(tile, vectors, count, again, np.zeros((20, d), np.float32), row)
+        np.testing.assert_array_equal(again, out)
 
 
 def test_a_product_has_the_same_bits_in_whatever_company_and_with_itself_as_its_squared_length() -> None:

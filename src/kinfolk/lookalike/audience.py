@@ -14,18 +14,16 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from kinfolk.data.prefetch import fetch_row
 from kinfolk.data.threads import spread
 from kinfolk.errors import DataError, OptionError, TooFewSeedsError
 from kinfolk.lookalike.attend import EPSILON, finish_tile
 from kinfolk.lookalike.dots import F32, dot
 from kinfolk.lookalike.index import Index
-from kinfolk.lookalike.tiles import LANES, lay, pack, products
+from kinfolk.lookalike.tiles import LANES, fetching_products, lay, pack
 from kinfolk.lookalike.topk import at_ranks, top
 
 Reach = Literal["narrow", "balanced", "broad"]
 REACH_PERCENT: dict[str, float] = {"narrow": 1.0, "balanced": 5.0, "broad": 10.0}
-_AHEAD = 2 * LANES  # users from those that are scored to those that are asked for: memory is read meanwhile
 
 
 @dataclass(frozen=True)
@@ -269,15 +267,12 @@ def _score(
     k, h = len(bias), users.shape[1]
     rows, nothing = np.arange(len(users)), np.zeros(h, np.float32)
     tile, made = np.empty((h, LANES), np.float32), np.empty((2 * k + 1, LANES), np.float32)
-    scratch, bits = np.empty(k * LANES, np.float32), np.empty(k * LANES, np.int32)
+    scratch, sums = np.empty(k * LANES, np.float32), np.empty((3, LANES), np.float32)
     lengths, found = np.ones(LANES, np.float32), np.empty(LANES, np.float32)
-    sums = np.empty((3, LANES), np.float32)
     finite = True
     for first in range(0, len(users), LANES):
         size = min(LANES, len(users) - first)
-        for i in range(first, first + size):  # before they are laid out, as memory is read fastest straight on
-            if i + _AHEAD < len(users):
-                fetch_row(users, i + _AHEAD)  # type: ignore[call-arg]
+        for i in range(first, first + size):
             square = dot(users[i], users[i])
             finite &= bool(np.isfinite(square))
             lengths[i - first] = max(np.float32(np.sqrt(square)), np.float32(EPSILON))
@@ -285,7 +280,7 @@ def _score(
             lay(users[first : first + LANES], tile)
         else:
             pack(users, rows, first, nothing, tile)
-        products(tile, probes, 2 * k + 1, made)
-        finish_tile(made.reshape(-1), lengths, bias, gram, offset, local, temperature, scratch, bits, sums, found)
+        fetching_products(tile, probes, 2 * k + 1, made, users, first + LANES)
+        finish_tile(made.reshape(-1), lengths, bias, gram, offset, local, temperature, scratch, sums, found)
         out[first : first + size] = found[:size]
     return finite

@@ -35,8 +35,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from kinfolk.lookalike.attend import exp, tanh
 from kinfolk.lookalike.codes import AHEAD, BIAS, LOCAL, LOW, OFFSET, RADIUS, SIZE, STEP, largest_code
+from kinfolk.lookalike.curves import exp, tanh
 from kinfolk.lookalike.dots import F32
 from kinfolk.lookalike.lanes import LANES, fetching_lane_dots, lane_dots
 
@@ -105,7 +105,6 @@ def fill_bounds(
     with_unit, with_query = np.empty((k + 1, LANES), np.int32), np.empty((k + 1, LANES), np.int32)
     a, th, w = np.empty((k, LANES), np.float32), np.empty((k, LANES), np.float32), np.empty((k, LANES), np.float32)
     g, local = np.empty((k, LANES), np.float32), np.empty(LANES, np.float32)
-    work, bits = np.empty(k * LANES, np.float32), np.empty(k * LANES, np.int32)
     omega = np.float32((h + 4 * k + 64) * 2.0**-23)
     sign = -_ONE if parts[:, LOCAL].min() < _ZERO else _ONE
     for tile in range(lo, hi):
@@ -119,9 +118,9 @@ def fill_bounds(
                     lane_dots(part, x, y, with_unit[j], with_query[j])  # type: ignore[call-arg]
             _dequantised(with_unit[:k], facts[tile], units_facts[u], sign, a)
             _dequantised(with_query[:k], facts[tile], queries_facts[u], _ONE, th)
-            tanh(th.reshape(k * LANES), work, bits)
+            tanh(th.reshape(k * LANES))
             _weights(th, facts[tile], queries_facts[u, 2], np.float32(temperature), w, g)
-            exp(w.reshape(k * LANES), bits)
+            exp(w.reshape(k * LANES))
             _largest_cosine(w, g, a, facts[tile], longest[tile], omega, local)
             step, total, near = units_facts[u, 0], units_facts[u, 1], units_facts[u, 4]
             for i in range(size):

@@ -31,8 +31,6 @@ def score_rows(
     products = np.empty(_ROWS * k, np.float32)
     along = np.empty((_ROWS, k), np.float32)
     straight = np.empty(_ROWS, np.float32)
-    work = np.empty(_ROWS * k, np.float32)
-    bits = np.empty(_ROWS * k, np.int32)
     for first in range(0, len(user), _ROWS):
         size = min(_ROWS, len(user) - first)
         for r in range(size):
@@ -41,7 +39,7 @@ def score_rows(
             straight[r] = dot(units[u], linear[c]) + offset[c]
         finish(
             products[: size * k], along, straight, candidate[first : first + size], bias, gram, local,
-            temperature, work[: size * k], bits[: size * k], out[first : first + size],
+            temperature, out[first : first + size],
         )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ product is summed in the order of its components, so it has the same bits in wha
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numba
@@ -18,7 +19,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from kinfolk.data.prefetch import AHEAD, fetch_row
+from kinfolk.data.prefetch import AHEAD, fetch_line, fetch_row
 from kinfolk.lookalike.dots import F32, I64
 from kinfolk.lookalike.registers import FLOAT, FUSED, INT, arrays, load, same, store, width
 
@@ -27,6 +28,7 @@ LANES = 16
 
 _WIDE = bool(get_host_cpu_features().get("avx512f"))  # 32 registers, of a tile's row each, instead of 16 of half a row
 _BLOCK = 12 if _WIDE else 6  # products at once: their sums leave registers for the rest
+_FRACTION = 16  # bits behind the point of a line's number
 _SQUARE = 8  # components of as many vectors that are transposed in registers at once
 
 
@@ -118,6 +120,22 @@ def products(tile: F32, vectors: F32, count: int, out: F32) -> None:
         j += size
 
 
+@numba.njit(nogil=True, cache=True)
+def fetching_products(tile: F32, vectors: F32, count: int, out: F32, table: F32, row: int) -> None:
+    """As `products`; meanwhile the LANES rows of table float32[N, d] from `row` on, of a later tile, are asked for.
+
+    A line of memory every few sums, evenly: asked for all at once they leave a core waiting, as it can wait for some
+    dozens of lines only. `row` may lie behind the table's end.
+    """
+    d, blocks = vectors.shape[1], (count + _BLOCK - 1) // _BLOCK
+    step = (1 << _FRACTION) // blocks + 1  # LANES floats are a line: of d lines each block asks for its share
+    j = 0
+    for left in range(blocks, 0, -1):
+        size = (count - j + left - 1) // left
+        _fetching_block(tile, vectors, out, j, size, table, row * d, (blocks - left) * d * step, step)  # type: ignore[call-arg]
+        j += size
+
+
 @intrinsic
 def _turn(context: Any, near: Any, tile: Any, lane: Any, t: Any) -> Any:
     """tile[t + i, lane + l] = near[lane + l, t + i] for i, l < 8."""
@@ -177,16 +195,25 @@ def _block(context: Any, tile: Any, vectors: Any, out: Any, j: Any, size: Any) -
     return types.void(tile, vectors, out, types.intp, types.intp), _any_block
 
 
+@intrinsic
+def _fetching_block(
+    context: Any, tile: Any, vectors: Any, out: Any, j: Any, size: Any, table: Any, start: Any, first: Any, step: Any
+) -> Any:
+    """As `_block`; at component t line (first + t · step) >> _FRACTION after number `start` of table is asked for."""
+    index = types.intp
+    return types.void(tile, vectors, out, index, index, table, index, index, index), _any_block
+
+
 def _any_block(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     """A loop of its own for every size, so that its sums stay in registers."""
-    tile, vectors, out, first, size = arrays(context, builder, signature, arguments)
+    tile, vectors, out, first, size, *fetched = arrays(context, builder, signature, arguments)
     done = builder.append_basic_block("done")
     choice = builder.switch(size, done)
     for b in range(1, _BLOCK + 1):
         case = builder.append_basic_block(f"block{b}")
         choice.add_case(size.type(b), case)
         builder.position_at_end(case)
-        _sums(builder, tile, vectors, out, first, b)
+        _sums(builder, tile, vectors, out, first, b, fetched)
         builder.branch(done)
     builder.position_at_end(done)
     return context.get_dummy_value()
@@ -217,13 +244,18 @@ def _weighted(context: Any, builder: Any, signature: Any, arguments: Any) -> Any
     return context.get_dummy_value()
 
 
-def _sums(builder: Any, tile: Any, vectors: Any, out: Any, first: Any, size: int) -> None:
+def _sums(builder: Any, tile: Any, vectors: Any, out: Any, first: Any, size: int, fetched: Sequence[Any]) -> None:
+    """fetched: nothing, or what `_fetching_block` takes from `table` on."""
     d, index, lanes = width(builder, vectors), first.type, ir.VectorType(FLOAT, LANES)
     starts = [builder.mul(builder.add(first, index(b)), d) for b in range(size)]
     zero = ir.Constant(lanes, [0.0] * LANES)
     sums = [cgutils.alloca_once_value(builder, zero) for _ in range(size)]  # type: ignore[no-untyped-call]
     with cgutils.for_range(builder, d) as loop:
         side = load(builder, tile.data, builder.mul(loop.index, index(LANES)), LANES)
+        if fetched:
+            table, begin, line, step = fetched
+            line = builder.lshr(builder.add(line, builder.mul(loop.index, step)), index(_FRACTION))
+            fetch_line(builder, builder.gep(table.data, [builder.add(begin, builder.mul(line, index(LANES)))]))
         for start, total in zip(starts, sums, strict=True):
             number = builder.load(builder.gep(vectors.data, [builder.add(start, loop.index)]))
             more = builder.fmul(side, same(builder, number, LANES), flags=FUSED)
