@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from kinfolk.baselines.method import Candidates
-from kinfolk.baselines.ralm import ON_LINE, BundleMethod, among_new_items
+from kinfolk.baselines.ralm import ON_LINE, BundleMethod, Ralm, among_new_items
 from kinfolk.lookalike.activity import Active, bonus
 from kinfolk.lookalike.blend import learn_background, view_co_clicks
 from kinfolk.lookalike.score import score_users
+from kinfolk.presets import with_pooling
 from kinfolk.training import train
 
 
@@ -17,6 +18,14 @@ from kinfolk.training import train
 def bundle(small_log, tiny_preset):
     middle = float(np.quantile(small_log.events.time, 0.6))
     return train(small_log, preset=replace(tiny_preset, discriminant=True), until=middle, seed=1)
+
+
+@pytest.mark.parametrize("pooling", ["average", "attention"])
+def test_seeds_are_pooled_as_the_preset_says_unless_told_otherwise(tiny_preset, pooling):
+    chosen = with_pooling(tiny_preset, pooling)
+    assert Ralm(name="x", seed=0, preset=chosen).preset == chosen
+    for told in ("average", "attention"):
+        assert Ralm(name="x", seed=0, preset=chosen, pooling=told).preset.lookalike.pooling == told
 
 
 @pytest.mark.parametrize("fresh", [True, False])

@@ -90,12 +90,19 @@ def test_variants_share_stage_1_and_are_paired(asked, monkeypatch, tmp_path):
     trained = []
     original = kinfolk.baselines.ralm.learn_users
     monkeypatch.setattr(kinfolk.baselines.ralm, "learn_users", lambda *a, **k: trained.append(a) or original(*a, **k))
-    wanted = ("paper", "paper: dot instead of cosine", "paper: histories as of now")
+    wanted = (
+        "paper",
+        "paper: average instead of attention",
+        "paper: dot instead of cosine",
+        "paper: histories as of now",
+    )
     only = [v for v in variants(small) if v.name in wanted]
     path = tmp_path / "r.parquet"
     outcome, steps = asked("ablations", kept=Kept(path), only=only)
-    assert len(steps) == 3
+    assert len(steps) == 4
     assert len(trained) == 1
+    found = {v: outcome.rows.filter(variant=v).sort("item", "n")["auc"].to_list() for v in wanted}
+    assert all(found[v] != found["paper"] for v in wanted[1:])  # what is changed is changed
     (table,) = outcome.tables
     assert [row[0] for row in table.rows] == [name.removeprefix("paper: ") for name in wanted]
     assert table.columns[4].startswith("Δ")

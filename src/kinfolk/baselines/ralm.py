@@ -33,7 +33,7 @@ class Ralm:
         name: of the row in tables.
         seed: of training.
         preset: "kinfolk", "paper" or a `Preset`.
-        pooling: "attention", or "average" for RALM with average.
+        pooling: "attention", or "average" for RALM with average; None: as the preset says.
         fresh: score histories as of now; None: as the preset says. Static vectors are those at the end of training.
         max_seeds: the newest this many seeds of a candidate are clustered.
         shared: so that methods that differ in stage 2 alone train stage 1 once.
@@ -47,7 +47,7 @@ class Ralm:
         name: str,
         seed: int,
         preset: str | Preset = "kinfolk",
-        pooling: str = "attention",
+        pooling: str | None = None,
         fresh: bool | None = None,
         max_seeds: int = 2000,
         shared: Shared | None = None,
@@ -56,7 +56,7 @@ class Ralm:
     ) -> None:
         check_activity(activity)
         self.activity = activity
-        self.preset = with_pooling(_named(preset), pooling)
+        self.preset = _named(preset) if pooling is None else with_pooling(_named(preset), pooling)
         self.name, self.seed, self.max_seeds, self.on_progress = name, seed, max_seeds, on_progress
         self.shared = shared or Shared()
         self.fresh = self.preset.fresh if fresh is None else fresh

@@ -3,6 +3,9 @@
 A call of the library's function for each number takes longer than the product it is taken of. Written as vector
 instructions of LLVM, as wide as registers are; a number has the same bits wherever it stands, for what is left at the
 end of an array goes through the same operations.
+
+`fastmath=False` is said and not left out: numba compiles what says nothing as its first caller is compiled, and sums
+that may be taken in another order undo the rounding to a whole number in `exp`.
 """
 
 from __future__ import annotations
@@ -35,13 +38,13 @@ _EXPONENT = 23  # bits below those of the exponent
 _ZERO_EXPONENT = 127 << _EXPONENT
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(nogil=True, cache=True, fastmath=False)
 def exp(x: F32) -> None:
     """x <- e^x in place for float32[n] of x <= 0, to about 2e-7; below e^-87.3 exactly 0."""
     _exp(x)  # type: ignore[call-arg]
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(nogil=True, cache=True, fastmath=False)
 def tanh(x: F32) -> None:
     """x <- tanh(x) in place for float32[n], to about 3e-7 absolute, between -1 and 1."""
     _tanh(x)  # type: ignore[call-arg]

@@ -106,7 +106,7 @@ def pack_all(vectors: F32, rows: I64, middle: F32) -> tuple[F32, F32]:
     return tiles, squares
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(nogil=True, cache=True, fastmath=False)
 def products(tile: F32, vectors: F32, count: int, out: F32) -> None:
     """out[j, l] = Σ_t tile[t, l] · vectors[j, t] for j < count; tile float32[d, LANES], out float32[count, LANES].
 
@@ -120,7 +120,7 @@ def products(tile: F32, vectors: F32, count: int, out: F32) -> None:
         j += size
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(nogil=True, cache=True, fastmath=False)
 def fetching_products(tile: F32, vectors: F32, count: int, out: F32, table: F32, row: int) -> None:
     """As `products`; meanwhile the LANES rows of table float32[N, d] from `row` on, of a later tile, are asked for.
 

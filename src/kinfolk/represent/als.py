@@ -174,7 +174,7 @@ def _long(mine: NDArray[np.int64], white: NDArray[np.float32], alpha: float, out
         out[k] = right[k]
 
 
-@njit(cache=True)
+@njit(cache=True, fastmath=False)
 def _cholesky_solve(system: NDArray[np.float64], right: NDArray[np.float64]) -> None:
     """Solve in place; only the lower triangle of the symmetric positive definite system is read, and overwritten."""
     n = len(right)
