@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kinfolk.nn import lookup
-from kinfolk.nn.lookup import dot_rows, mean_rows, used_rows
+from kinfolk.nn.lookup import dot_rows, mean_rows, shared_sum, used_rows
 from kinfolk.testing.counts import examples
 
 
@@ -60,6 +60,19 @@ def test_dots_and_their_gradients_are_those_of_a_plain_product(path: str, seed: 
     torch.testing.assert_close(got, expected)
     torch.testing.assert_close(grads[0].to_dense(), want[0])
     torch.testing.assert_close(grads[1], want[1])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_sums_of_shared_vectors_and_their_gradients_are_those_of_copies(seed: int) -> None:
+    torch.manual_seed(seed)
+    H = torch.randn(6, 5, dtype=torch.float64, requires_grad=True)
+    w = torch.randn(20, 3, dtype=torch.float64, requires_grad=True)
+    place, weight = torch.randint(0, 5, (20, 3)), torch.randn(20, 5, dtype=torch.float64)  # nobody uses the last
+    expected = (w[:, :, None] * H[place]).sum(1)
+    got = shared_sum(H, place, w)
+    torch.testing.assert_close(got, expected)
+    want = torch.autograd.grad((expected * weight).sum(), [H, w])
+    torch.testing.assert_close(torch.autograd.grad((got * weight).sum(), [H, w]), want)
 
 
 def test_two_uses_of_a_table_add_up() -> None:

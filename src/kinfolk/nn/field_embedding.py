@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from kinfolk.data.vocabulary import UNKNOWN
 from kinfolk.nn.attention_merge import AttentionMerge
-from kinfolk.nn.lookup import has_kernels, mean_rows, merged_rows, shared_bags
+from kinfolk.nn.lookup import has_kernels, mean_rows, shared_bags, shared_sum
 from kinfolk.nn.weighted_sum import weighted_sum
 
 
@@ -55,10 +55,10 @@ class FieldEmbedding(nn.Module):
     def merged(
         self, merge: AttentionMerge, index: Tensor, offsets: Tensor, beside: tuple[Tensor, Tensor] | None = None
     ) -> tuple[Tensor, Tensor]:
-        """What `merge` makes of all fields; on a CPU without a vector for each.
+        """What `merge` makes of all fields; on a CPU without a vector for each user's.
 
-        The logit of a field with one value is that of the value's row, computed once in a batch however many users
-        have it, and M is a weighted sum of rows.
+        A field with one value is that value's row, whose logit is computed once in a batch however many users have it;
+        only fields of several values have vectors of their own.
 
         Args:
             merge: the merge layer.
@@ -77,14 +77,15 @@ class FieldEmbedding(nn.Module):
         n = len(self.starts)
         present = (offsets.diff() > 0).view(-1, n)
         left, starts, place = shared_bags(index, offsets, len(self.weight))
-        logits = present.new_zeros(present.shape, dtype=self.weight.dtype)
-        if len(left):
-            logits = merge.logits(mean_rows(self.weight, left, starts)).index_select(0, place).view(-1, n)
+        if not len(left):  # nobody has a value: one vector, that no weight falls on, stands for all
+            left, starts = index.new_zeros(1), offsets.new_tensor([0, 1])
+        H = mean_rows(self.weight, left, starts)
+        logits = merge.logits(H).index_select(0, place).view(-1, n)
+        place = place.view(-1, n)
         if beside is None:
             w, nothing = merge.weights(logits, present)
-            return merged_rows(self.weight, index, offsets, w) + nothing, w
+            return shared_sum(H, place, w) + nothing, w
         vectors, there = beside
         logits = torch.cat([logits, merge.logits(vectors)], dim=1)
         w, nothing = merge.weights(logits, torch.cat([present, there], dim=1))
-        M = merged_rows(self.weight, index, offsets, w[:, :n]) + weighted_sum(w[:, n:], vectors)
-        return M + nothing, w
+        return shared_sum(H, place, w[:, :n]) + weighted_sum(w[:, n:], vectors) + nothing, w

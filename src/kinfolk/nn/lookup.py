@@ -1,4 +1,4 @@
-"""Differentiable lookups in an embedding table with sparse gradients: `mean_rows`, `merged_rows`, `dot_rows`.
+"""Differentiable lookups in an embedding table with sparse gradients: `mean_rows`, `dot_rows`; `shared_sum`, in a few.
 
 The gradient of a table holds only the rows that a batch used, each once, as a `torch.sparse_coo_tensor`; `RowAdam` and
 `torch.optim.SparseAdam` take it as it is. On a CPU the loops of `kinfolk.nn.rows` run; elsewhere, plain torch.
@@ -47,19 +47,18 @@ def dot_rows(table: Tensor, x: Tensor, index: Tensor) -> Tensor:
     return _DotRows.apply(table, x, index)  # type: ignore[no-any-return, no-untyped-call]  # untyped in torch
 
 
-def merged_rows(table: Tensor, index: Tensor, offsets: Tensor, w: Tensor) -> Tensor:
-    """Σ_i w[b, i] · mean of the rows of bag b · n + i, without a vector for each bag.
+def shared_sum(H: Tensor, place: Tensor, w: Tensor) -> Tensor:
+    """Σ_i w[b, i] · H[place[b, i]], where many share few vectors.
 
     Args:
-        table: float[V, m], on the CPU.
-        index: int32[values], rows of the table.
-        offsets: int64[B · n + 1]; an empty bag adds nothing.
+        H: float[q, m], on the CPU.
+        place: int64[B, n], rows of H.
         w: float[B, n].
 
     Returns:
-        float[B, m]; the gradient of `table` is sparse.
+        float[B, m]; all gradients are dense.
     """
-    return _MergedRows.apply(table, index, offsets, w)  # type: ignore[no-any-return, no-untyped-call]  # untyped in torch
+    return _SharedSum.apply(H, place, w)  # type: ignore[no-any-return, no-untyped-call]  # untyped in torch
 
 
 def shared_bags(index: Tensor, offsets: Tensor, height: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -143,34 +142,29 @@ class _MeanRows(torch.autograd.Function):
         return places.sparse(values, ctx.shape), None, None
 
 
-class _MergedRows(torch.autograd.Function):
+class _SharedSum(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, table: Tensor, index: Tensor, offsets: Tensor, w: Tensor) -> Tensor:
-        weight = w.new_empty(len(index))
-        rows.bag_weights(_np(w.contiguous()).ravel(), _np(offsets), _np(weight))
-        ctx.save_for_backward(table, index, offsets, weight)
-        ctx.n = w.shape[1]
-        out = table.new_empty(len(w), table.shape[1])
-        own = np.ascontiguousarray(_np(offsets)[:: ctx.n])
-        work = (len(index) + len(out)) * table.shape[1]
-        spread(rows.weighted_sum_rows, len(out), work, _np(table), _np(index), _np(weight), own, _np(out))
+    def forward(ctx: Any, H: Tensor, place: Tensor, w: Tensor) -> Tensor:
+        H, index, w = H.contiguous(), place.to(torch.int32).contiguous(), w.contiguous()
+        ctx.save_for_backward(H, index, w)
+        out = H.new_empty(len(w), H.shape[1])
+        read = _np(H), _np(index).ravel(), _np(w).ravel(), _starts(w)
+        spread(rows.weighted_sum_rows, len(out), w.numel() * H.shape[1], *read, _np(out))
         return out
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, Tensor]:
-        table, index, offsets, weight = ctx.saved_tensors
-        grad = grad.contiguous()
-        work = (len(index) + len(grad)) * table.shape[1]
-        grad_w = grad.new_empty(len(grad), ctx.n)
-        spread(rows.dot_bags, len(grad), work, _np(table), _np(grad), _np(index), _np(offsets), _np(grad_w))
-        places = _Uses(_np(index), table.shape[0])
-        bag, moved = np.empty(len(index), np.int32), np.empty_like(_np(weight))
-        own = np.ascontiguousarray(_np(offsets)[:: ctx.n])
-        rows.transpose_weighted(own, places.place, _np(weight), places.starts, bag, moved)
-        values = grad.new_empty(len(places.rows), table.shape[1])
-        spread(rows.weighted_sum_rows, len(values), work, _np(grad), bag, moved, places.starts, _np(values))
-        return places.sparse(values, table.shape), None, None, grad_w
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, Tensor]:
+        H, index, w = ctx.saved_tensors
+        grad, work = grad.contiguous(), w.numel() * H.shape[1]
+        grad_w, grad_H = torch.empty_like(w), torch.empty_like(H)
+        spread(rows.dot_rows, len(grad), work, _np(H), _np(grad), _np(index), _np(grad_w))
+        flat, weight = _np(index).ravel(), _np(w).ravel()
+        starts = np.concatenate([[0], np.cumsum(np.bincount(flat, minlength=len(H)))])
+        bag, moved = np.empty(len(flat), np.int32), np.empty_like(weight)
+        rows.transpose_weighted(_starts(w), flat, weight, starts, bag, moved)
+        spread(rows.weighted_sum_rows, len(grad_H), work, _np(grad), bag, moved, starts, _np(grad_H))
+        return grad_H, None, grad_w
 
 
 class _DotRows(torch.autograd.Function):
@@ -241,6 +235,11 @@ def _scratch(height: int) -> NDArray[np.int32]:
 
 def _sparse(index: Tensor, values: Tensor, shape: torch.Size, coalesced: bool = False) -> Tensor:
     return torch.sparse_coo_tensor(index[None], values, shape, is_coalesced=coalesced, check_invariants=False)
+
+
+def _starts(w: Tensor) -> NDArray[np.int64]:
+    """Where each row of w float[B, n] begins in its values: int64[B + 1]."""
+    return np.arange(len(w) + 1, dtype=np.int64) * w.shape[1]
 
 
 def _np(t: Tensor) -> NDArray[Any]:

@@ -170,35 +170,6 @@ def transpose_weighted(offsets: I64, place: I32, weight: F, starts: I64, bag: I3
 
 
 @njit(nogil=True, cache=True)
-def bag_weights(w: F, offsets: I64, out: F) -> None:
-    """out[k] = w[bag] / size of the bag, for every value k; w: float[bags], offsets: int64[bags + 1]."""
-    for b in range(len(w)):
-        size = offsets[b + 1] - offsets[b]
-        for k in range(offsets[b], offsets[b + 1]):
-            out[k] = w[b] / w.dtype.type(size)
-
-
-@njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
-def dot_bags(table: F, x: F, index: I32, offsets: I64, out: F, first: int, last: int) -> None:
-    """out[b, i] = x[b] · mean of the rows of bag b · n + i, 0 for an empty one; x: float[B, m], out: float[B, n]."""
-    n, m = out.shape[1], table.shape[1]
-    for b in range(first, last):
-        a = x[b]
-        for i in range(n):
-            start, end = offsets[b * n + i], offsets[b * n + i + 1]
-            total = a.dtype.type(0.0)
-            for k in range(start, end):
-                if k + _AHEAD < len(index):
-                    fetch_row(table, index[k + _AHEAD])  # type: ignore[call-arg]
-                t = table[index[k]]
-                s = a.dtype.type(0.0)
-                for c in range(m):
-                    s += a[c] * t[c]
-                total += s
-            out[b, i] = total / a.dtype.type(max(end - start, 1))
-
-
-@njit(nogil=True, cache=True)
 def share_bags(index: I32, offsets: I64, slot: I32, out_index: I32, out_offsets: I64, place: I64) -> int:
     """Bags without repetition: each row that is alone in a bag once, then the bags of several values.
 
