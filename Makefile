@@ -28,9 +28,14 @@ $(VENV)/.all: $(BIN)/python pyproject.toml constraints.txt
 	$(PIP) -e ".[dev,bench,lightgbm,redis]"
 	@touch $@ $(VENV)/.core
 
-setup: $(VENV)/.all ## .venv with every extra and every benchmark peer
+# numba keeps a compiled loop for as long as its own file stays the same, whatever becomes of the loops it calls.
+$(VENV)/.kernels: $(BIN)/python $(shell find src -name '*.py')
+	@find src -name '*.nb[ic]' -delete
+	@touch $@
 
-demo: $(VENV)/.core ## the main job: make demo [DATA=kuairand|globo|movielens-1m DIR=folder]
+setup: $(VENV)/.all $(VENV)/.kernels ## .venv with every extra and every benchmark peer
+
+demo: $(VENV)/.core $(VENV)/.kernels ## the main job: make demo [DATA=kuairand|globo|movielens-1m DIR=folder]
 	$(BIN)/kinfolk demo --data-set $(DATA) $(if $(DIR),--data $(DIR)) --out $(OUT) --seed $(SEED)
 
 test: system setup lint types contracts unit ## lint, types, import contracts and all tests (heavy ones with reduced counts)
