@@ -90,7 +90,7 @@ def expand(
     return select(
         scores if bonus is None else scores + bonus,
         size=size, percent=percent, min_score=min_score, reach=reach,
-        exclude=exclude, seeds=seeds, include_seeds=include_seeds,
+        exclude=exclude, seeds=seeds, include_seeds=include_seeds, threads=threads,
     )  # fmt: skip
 
 
@@ -104,6 +104,7 @@ def select(
     exclude: NDArray[np.integer] | None = None,
     seeds: NDArray[np.integer] | None = None,
     include_seeds: bool = False,
+    threads: int | None = None,
 ) -> Audience:
     """Choose users by their scores; exactly one of size, percent, min_score and reach.
 
@@ -116,6 +117,7 @@ def select(
         exclude: int[X] user rows never returned; -1 is passed over.
         seeds: int[S] user rows never returned unless include_seeds; -1 is counted as unknown.
         include_seeds: seeds may be returned, and count as eligible; excluded ones stay out.
+        threads: None is one a core.
 
     Raises:
         OptionError: none or several of the four, one out of its range, include_seeds without seeds.
@@ -142,7 +144,7 @@ def select(
         share = REACH_PERCENT[reach] if reach is not None else float(percent or 0)
         count = min(max(math.floor(len(pool) * share / 100 + 1e-9), 1), len(pool))
     sizes = _sizes(len(pool))
-    least = _least(pool, sorted({*sizes, count} - {0}))
+    least = _least(pool, sorted({*sizes, count} - {0}), threads)
     chosen = top(pool, count, least.get(count))
     return Audience(
         rows=rows[chosen],
@@ -251,9 +253,9 @@ def _sizes(n: int) -> list[int]:
     return sorted({s for s in grid if s < n} | {n}) if n else []
 
 
-def _least(pool: NDArray[np.float32], sizes: list[int]) -> dict[int, float]:
+def _least(pool: NDArray[np.float32], sizes: list[int], threads: int | None) -> dict[int, float]:
     """Size of an audience -> the least score in it."""
-    return dict(zip(sizes, at_ranks(pool, np.array(sizes)).tolist(), strict=True)) if sizes else {}
+    return dict(zip(sizes, at_ranks(pool, np.array(sizes), threads).tolist(), strict=True)) if sizes else {}
 
 
 @numba.njit(nogil=True, cache=True)

@@ -6,9 +6,11 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from kinfolk.data.threads import ranges, spread, usable
 from kinfolk.errors import OptionError
 
 _HALF, _BINS, _SIGN = np.uint32(16), 1 << 16, np.uint32(1 << 31)
+_MANY = 1 << 20  # scores from which a second thread pays for being woken
 _HEAP = 1000  # more than so many are first told apart by the least of their scores
 
 
@@ -41,7 +43,7 @@ def top(scores: NDArray[np.float32], count: int, least: float | None = None) -> 
     return best
 
 
-def at_ranks(scores: NDArray[np.float32], ranks: NDArray[np.int64]) -> NDArray[np.float32]:
+def at_ranks(scores: NDArray[np.float32], ranks: NDArray[np.int64], threads: int | None = 1) -> NDArray[np.float32]:
     """The scores at the given ranks, 1 for the highest: of all of them counted by their bits, twice 16 of the 32.
 
     Many times as fast as partitioning where there are millions of scores and dozens of ranks.
@@ -49,21 +51,25 @@ def at_ranks(scores: NDArray[np.float32], ranks: NDArray[np.int64]) -> NDArray[n
     Args:
         scores: float32[n], no NaN.
         ranks: int64[r] from 1 to n, rising.
+        threads: many scores are counted on so many; None is one a core.
 
     Returns:
         float32[r].
     """
     # Whole numbers in the order of the numbers whose bits they are: those below zero turned over, the others above.
     bits = np.ascontiguousarray(scores, np.float32).view(np.uint32)
-    bins = _count_high(bits)[::-1].cumsum()
+    parts = [bits[a:b] for a, b in ranges(len(bits), usable(threads) if len(bits) >= _MANY else 1)]
+    high: NDArray[np.int64] = np.sum(spread(_count_high, parts, threads), axis=0)
+    bins = high[::-1].cumsum()
     found = np.searchsorted(bins, ranks)  # the bin, from the highest, that a rank falls into
     wanted, slot = np.unique(found, return_inverse=True)
-    counts = _count_low(bits, (_BINS - 1 - wanted).astype(np.int64))
+    rows = (_BINS - 1 - wanted).astype(np.int64)
+    counts: NDArray[np.int32] = np.sum(spread(lambda part: _count_low(part, rows), parts, threads), axis=0)
     out = np.empty(len(ranks), np.uint32)
-    for i, (high, row) in enumerate(zip(found, slot, strict=True)):
-        above = int(bins[high - 1]) if high else 0
+    for i, (bin_, row) in enumerate(zip(found, slot, strict=True)):
+        above = int(bins[bin_ - 1]) if bin_ else 0
         low = int(np.searchsorted(counts[row, ::-1].cumsum(), ranks[i] - above))
-        out[i] = (_BINS - 1 - int(high)) << _HALF | (_BINS - 1 - low)
+        out[i] = (_BINS - 1 - int(bin_)) << _HALF | (_BINS - 1 - low)
     below = out < _SIGN
     numbers: NDArray[np.float32] = np.where(below, ~out, out ^ _SIGN).astype(np.uint32).view(np.float32)
     return numbers

@@ -105,7 +105,7 @@ def find(
         np.concatenate(scores),
         size=asked.size, percent=asked.percent, min_score=asked.min_score, reach=asked.reach,
         exclude=np.flatnonzero(np.isin(every, asked.exclude)), seeds=np.flatnonzero(np.isin(every, seeds)),
-        include_seeds=asked.include_seeds,
+        include_seeds=asked.include_seeds, threads=threads,
     )  # fmt: skip
     return Found(blocks, every, chosen.rows, chosen.scores, chosen.n_eligible, chosen.reach)
 
