@@ -14,12 +14,17 @@ _SPARSE = 4  # numbers that may be taken for each that is there, where each has 
 def stable_order(codes: NDArray[np.integer]) -> NDArray[np.int64]:
     """int64[n]: `np.argsort(codes, kind="stable")` of whole numbers from 0 to 2**48, many times as fast."""
     largest = int(codes.max(initial=0))
-    if len(codes) >= _MANY and largest < _SPARSE * len(codes):
+    if _countable(codes, largest):
         return _by_counting(np.ascontiguousarray(codes), np.zeros(largest + 2, np.int64))
     order = np.argsort(codes.astype(np.uint16), kind="stable")  # the lowest 16 bits
     for shift in range(_BITS, largest.bit_length(), _BITS):
         order = order[np.argsort((codes[order] >> shift).astype(np.uint16), kind="stable")]
     return order
+
+
+def _countable(codes: NDArray[np.integer], largest: int) -> bool:
+    """Whether a counter for each number up to the largest pays, and none is negative: the loops trust in it."""
+    return len(codes) >= _MANY and largest < _SPARSE * len(codes) and int(codes.min()) >= 0
 
 
 @numba.njit(nogil=True, cache=True, fastmath=False)
@@ -40,7 +45,7 @@ def _by_counting(codes: NDArray[np.integer], next_: NDArray[np.int64]) -> NDArra
 def first_of_pairs(a: NDArray[np.integer], b: NDArray[np.integer]) -> NDArray[np.int64]:
     """Rising positions at which a pair (a[i], b[i]) stands for the first time. a, b: int[n], not negative."""
     largest = int(b.max(initial=0))
-    if len(b) >= _MANY and largest < _SPARSE * len(b):
+    if _countable(b, largest):
         first = np.empty(len(b), np.bool_)
         _first_within(stable_order(a), a, b, np.full(largest + 1, -1, np.int64), first)
         return np.flatnonzero(first)
