@@ -41,13 +41,13 @@ _ZERO_EXPONENT = 127 << _EXPONENT
 @numba.njit(nogil=True, cache=True, fastmath=False)
 def exp(x: F32) -> None:
     """x <- e^x in place for float32[n] of x <= 0, to about 2e-7; below e^-87.3 exactly 0."""
-    _exp(x)  # type: ignore[call-arg]
+    _exp(x)  # type: ignore[call-arg]  # numba gives the context
 
 
 @numba.njit(nogil=True, cache=True, fastmath=False)
 def tanh(x: F32) -> None:
     """x <- tanh(x) in place for float32[n], to about 3e-7 absolute, between -1 and 1."""
-    _tanh(x)  # type: ignore[call-arg]
+    _tanh(x)  # type: ignore[call-arg]  # as above
 
 
 @intrinsic
@@ -65,7 +65,7 @@ def _each(curve: Callable[[Any, Any], Any]) -> Any:
 
     def compiled(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         (x,) = arrays(context, builder, signature, arguments)
-        n = cgutils.unpack_tuple(builder, x.shape, 1)[0]  # type: ignore[no-untyped-call]
+        n = cgutils.unpack_tuple(builder, x.shape, 1)[0]  # type: ignore[no-untyped-call]  # numba leaves it untyped
         index = n.type
         whole = builder.and_(n, index(-LANES))
         with cgutils.for_range_slice(builder, index(0), whole, index(LANES)) as (at, _):
@@ -82,9 +82,10 @@ def _exp_of(builder: Any, x: Any) -> Any:
     """2^n e^r with n whole and r = x - n ln 2 at most half of ln 2 away from 0."""
     kind = x.type
     lowest = _all(kind, _LOWEST)
-    rounded = _fused(builder, _no_less(builder, x, lowest), _all(kind, 1 / math.log(2)), _all(kind, _WHOLE))
+    kept = _no_less(builder, x, lowest)
+    rounded = _fused(builder, kept, _all(kind, 1 / math.log(2)), _all(kind, _WHOLE))
     n = builder.fsub(rounded, _all(kind, _WHOLE))
-    r = _fused(builder, n, _all(kind, -_LN2_HIGH), _no_less(builder, x, lowest))
+    r = _fused(builder, n, _all(kind, -_LN2_HIGH), kept)
     r = _fused(builder, n, _all(kind, _LN2_HIGH - math.log(2)), r)
     bits = _whole_numbers(kind)
     power = builder.shl(builder.bitcast(rounded, bits), _all(bits, _EXPONENT))

@@ -43,7 +43,7 @@ def top(scores: NDArray[np.float32], count: int, least: float | None = None) -> 
     return best
 
 
-def at_ranks(scores: NDArray[np.float32], ranks: NDArray[np.int64], threads: int | None = 1) -> NDArray[np.float32]:
+def at_ranks(scores: NDArray[np.float32], ranks: NDArray[np.int64], threads: int | None = None) -> NDArray[np.float32]:
     """The scores at the given ranks, 1 for the highest: of all of them counted by their bits, twice 16 of the 32.
 
     Many times as fast as partitioning where there are millions of scores and dozens of ranks.
